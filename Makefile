@@ -1,0 +1,54 @@
+# `make run` and `make test` on a machine with Python 3.11 or newer, git and make.
+#   make run PROFILE=gemma-2-2b          another profile
+#   make run ARGS="--only 01 --fresh"    further arguments of epkit.run
+#   make run PYTHON=python3.12           another Python for the environment
+
+PYTHON ?= python3
+PROFILE = cpu
+ARGS =
+TORCH = torch==2.13.0
+
+PY = .venv/bin/python
+READY = .venv/.ready
+NOTEBOOKS = $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+# Another environment's packages must not leak into this one.
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: help run test check clean
+
+help:
+	@echo "make run    install into .venv and execute every notebook into runs/$(PROFILE)/"
+	@echo "make test   the unit tests, and every notebook's outputs against what is committed"
+	@echo "make check  lint and format check"
+	@echo "make clean  remove .venv, runs and tool caches (not the downloads in data/cache)"
+
+run: $(READY)
+	$(PY) -m epkit.run --profile "$(PROFILE)" $(ARGS)
+
+# One pytest run, so that a failure anywhere fails it and one summary line comes last.
+test: $(READY)
+	$(PY) -m pytest $(NBVAL) tests $(NOTEBOOKS)
+
+check: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+clean:
+	rm -rf .venv runs dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and alone, so that the machine's own offer is taken (CPU or CUDA), and the
+# constraint keeps everything later from replacing it.
+$(READY): pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "epkit needs Python 3.11 or newer; '$(PYTHON)' is not. Try: make run PYTHON=python3.12"; \
+	  exit 1; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv || { \
+	  echo "Python could not make .venv; on Debian and Ubuntu: apt install python3-venv"; \
+	  exit 1; }
+	$(PY) -m pip install "$(TORCH)"
+	echo "$(TORCH)" > .venv/constraints.txt
+	$(PY) -m pip install --quiet -c .venv/constraints.txt -e ".[test,plot3d]"
+	touch $@

@@ -1,0 +1,157 @@
+"""What a build costs beyond what cannot be avoided: `python -m epkit.benchmark`.
+
+Three comparisons, in one run, on this machine:
+
+1. Clustering against the bare matrix product with the row maximum (`u @ exemplars.T`), at the same
+   final number of regions, on the same real activations.
+2. The forward pass alone against the whole build, two layers and four percentiles, over the same
+   tokens.
+3. Peak memory of the process against the length of the stream (synthetic activations of a fixed
+   number of directions, each length in a process of its own).
+
+Does not know: whether the numbers are good. Machines are noisy; each time is the least of two.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from epkit.activations import ActivationStream, Chunk
+from epkit.build import build_from
+from epkit.calibration import calibrate
+from epkit.clustering import LeaderClustering
+from epkit.corpora import load_corpus
+from epkit.geometry import default_device, directions, full_precision
+from epkit.models import load_model
+
+BATCH = 4096
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the three comparisons and print a line for each."""
+    ask = argparse.ArgumentParser(prog="python -m epkit.benchmark", description=__doc__)
+    ask.add_argument("--model", default="smollm2-135m-instruct")
+    ask.add_argument("--source", default="wheel", help="wheel, hub, auto or a folder")
+    ask.add_argument("--layers", type=int, nargs="+", default=[10, 20])
+    ask.add_argument("--percentiles", type=float, nargs="+", default=[0.5, 1, 2, 4])
+    ask.add_argument("-n", type=int, default=60_000, help="activations")
+    options = ask.parse_args(arguments)
+    model = load_model(options.model, source=options.source)
+    stream = ActivationStream(model, load_corpus("web", source=options.source), options.layers)
+    forward, activations = _forward_alone(stream, options.n)
+    print(f"\nforward pass alone: {options.n:,} activations in {forward:.1f} s")
+    x = activations[options.layers[-1]]
+    for p in (0.1, 1.0):
+        _clustering_line(x, p)
+    whole = _seconds(
+        lambda: build_from(
+            stream, options.percentiles, options.n, checkpoint=False, show_progress=False
+        )
+    )
+    print(
+        f"whole build, layers {options.layers}, percentiles {options.percentiles}: {whole:.1f} s "
+        f"= {whole / forward:.2f} x the forward pass alone"
+    )
+    for n in (50_000, 100_000, 200_000):
+        print(f"peak memory of a build of {n:,} synthetic activations: {_peak(n):,.0f} MB")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _forward_alone(stream: ActivationStream, n: int) -> tuple[float, dict[int, Tensor]]:
+    """Seconds to draw the first n activations, and the activations (N, D) by layer."""
+    next(stream.chunks())  # the first call of a model is slower than the rest
+    kept: dict[int, list[Tensor]] = {layer: [] for layer in stream.layers}
+
+    def draw() -> None:
+        seen = 0
+        for chunk in stream.chunks():
+            seen += int(chunk.clustered.sum())
+            for layer, x in chunk.activations.items():
+                kept[layer].append(x)
+            if seen >= n:
+                return
+
+    seconds = _seconds(draw)
+    return seconds, {layer: torch.cat(parts)[:n] for layer, parts in kept.items()}
+
+
+def _clustering_line(x: Tensor, percentile: float) -> None:
+    """Print the time of clustering x (N, D) against that of the bare product."""
+    device = default_device()
+    cal = calibrate(x, [percentile])
+    x = x.to(device)
+    parts = [LeaderClustering(cal.centre, cal.thresholds[percentile], device) for _ in range(2)]
+    clustering = min(
+        _seconds(lambda p=p: [p.partial_fit(b) for b in x.split(BATCH)]) for p in parts
+    )
+    exemplars = parts[0].dictionary().exemplars
+    u = directions(x.float(), cal.centre.to(device))
+
+    def bare() -> None:
+        with full_precision():
+            for rows in u.split(BATCH):
+                (rows @ exemplars.T).max(dim=1)
+
+    product = min(_seconds(bare) for _ in range(2))
+    print(
+        f"clustering {len(x):,} x {x.shape[1]} at p = {percentile:g} (K = {len(exemplars):,}): "
+        f"{clustering:.2f} s = {clustering / product:.2f} x the bare product ({product:.2f} s)"
+    )
+
+
+class _Synthetic:
+    """A stream of n activations around 500 directions, made chunk by chunk."""
+
+    layers, fingerprint, about = (0,), "synthetic", {"model": "synthetic"}
+    windows, length, dim = 64, 128, 576
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        generator = torch.Generator().manual_seed(0)
+        anchors = torch.randn(500, self.dim, generator=generator)
+        lengths = torch.full((self.windows,), self.length, dtype=torch.int32)
+        clustered = (torch.arange(self.length) > 0).repeat(self.windows)
+        rows = int(clustered.sum())
+        for window in range(0, -(-self.n // rows) * self.windows, self.windows):
+            which = torch.randint(500, (rows,), generator=generator)
+            x = anchors[which] + 0.3 * torch.randn(rows, self.dim, generator=generator)
+            tokens = torch.zeros(len(clustered), dtype=torch.int32)
+            documents = torch.arange(window, window + self.windows, dtype=torch.int32)
+            yield Chunk(tokens, lengths, documents, clustered, {0: x}, window + self.windows)
+
+
+def _peak(n: int) -> float:
+    """Peak resident memory in MB of a process that builds from n synthetic activations."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    job = context.Process(target=_peak_of_build, args=(n, sender))
+    job.start()
+    job.join()
+    if job.exitcode:
+        raise RuntimeError(f"the build of {n:,} synthetic activations failed (see above)")
+    return receiver.recv()
+
+
+def _peak_of_build(n: int, sender) -> None:
+    build_from(_Synthetic(n), [0.15], n, checkpoint=False, show_progress=False)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sender.send(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Dictionary: the regions of a partition as arrays, and the file they are kept in.
+
+A dictionary is K exemplars (unit directions seen from a centre), each with the number of its
+members, their spherical mean and their coherence. Every activation belongs to exactly one region,
+that of its nearest exemplar. During a build an activation joins the nearest exemplar known *so
+far*; `recount` gives the true Voronoi statistics of the final exemplars.
+
+Does not know: models, tokenizers, how exemplars were chosen.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from epkit.files import read_tensors, write_tensors
+from epkit.geometry import (
+    ROWS,
+    Arrays,
+    as_activations,
+    batches_of,
+    directions,
+    distances,
+    nearest,
+)
+from epkit.members import Members
+
+FORMAT = 1
+
+
+@dataclass
+class RegionSums:
+    """Running sums over the members of every region; float64, so that order hardly matters."""
+
+    counts: Tensor  # (K,) int64
+    directions: Tensor  # (K, D)
+    distance: Tensor  # (K,)
+    squared_distance: Tensor  # (K,)
+
+    @classmethod
+    def empty(cls, k: int, dim: int, device: torch.device) -> "RegionSums":
+        zeros = torch.zeros(k, dtype=torch.float64, device=device)
+        return cls(zeros.long(), zeros.new_zeros(k, dim), zeros.clone(), zeros.clone())
+
+    def add(self, u: Tensor, region: Tensor, distance: Tensor) -> None:
+        """Take in members: (N, D) directions, (N,) regions, (N,) float64 distances."""
+        self.counts.index_add_(0, region, torch.ones_like(region))
+        self.directions.index_add_(0, region, u.double())
+        self.distance.index_add_(0, region, distance)
+        self.squared_distance.index_add_(0, region, distance.square())
+
+    def grow(self, more: int) -> None:
+        extra = self.empty(more, self.directions.shape[1], self.counts.device)
+        for name, value in vars(extra).items():
+            setattr(self, name, torch.cat([getattr(self, name), value]))
+
+    def state(self, n: int) -> dict[str, Tensor]:
+        return {f"sums.{name}": value[:n] for name, value in vars(self).items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor]) -> "RegionSums":
+        names = ("counts", "directions", "distance", "squared_distance")
+        return cls(*(state[f"sums.{name}"].clone() for name in names))
+
+
+@dataclass(frozen=True, eq=False)
+class Dictionary:
+    """The regions of one partition.
+
+    Attributes
+    ----------
+    centre : (D,) float32.
+    threshold : cosine distance within which an activation joined a region.
+    exemplars : (K, D) float32, unit: observed directions, in order of founding.
+    means : (K, D) float32, unit: spherical means of the members (the exemplar where there is none).
+    counts : (K,) int64, members.
+    coherence : (K,) float32, length of the mean of the members' directions, in [0, 1]; 0 for none.
+    exemplar_index : (K,) int64, position of the exemplar in the stream, ascending.
+    distance_mean, distance_std : (K,) float32, of the members' distances to the exemplar.
+    metadata : JSON-able facts about the making (layer, percentile, model, corpus, ...).
+    members : which tokens lie in which region, if the maker kept them.
+    """
+
+    centre: Tensor
+    threshold: float
+    exemplars: Tensor
+    means: Tensor
+    counts: Tensor
+    coherence: Tensor
+    exemplar_index: Tensor
+    distance_mean: Tensor
+    distance_std: Tensor
+    metadata: dict = field(default_factory=dict)
+    members: Members | None = None
+
+    def __len__(self) -> int:
+        return len(self.exemplars)
+
+    def __repr__(self) -> str:
+        made = {k: self.metadata[k] for k in ("model", "layer", "percentile") if k in self.metadata}
+        about = "".join(f", {k}={v}" for k, v in made.items())
+        return (
+            f"Dictionary({len(self):,} regions of {self.n:,} activations, "
+            f"θ={self.threshold:.4f}{about})"
+        )
+
+    @property
+    def n(self) -> int:
+        """Activations that are members of some region."""
+        return int(self.counts.sum())
+
+    @classmethod
+    def from_sums(
+        cls,
+        centre: Tensor,
+        threshold: float,
+        exemplars: Tensor,
+        exemplar_index: Tensor,
+        sums: RegionSums,
+        metadata: dict,
+    ) -> "Dictionary":
+        """Statistics of every region from the sums over its members (of the first K slots)."""
+        k = len(exemplars)
+        counts = sums.counts[:k].clone()
+        total = sums.directions[:k]
+        length = total.norm(dim=1)
+        some = counts.clamp(min=1).double()
+        mean = sums.distance[:k] / some
+        variance = (sums.squared_distance[:k] / some - mean.square()).clamp(min=0)
+        means = torch.where(
+            (length > 1e-9)[:, None], total / length.clamp(min=1e-300)[:, None], exemplars.double()
+        )
+        return cls(
+            centre, threshold, exemplars, means.float(), counts, (length / some).float(),
+            exemplar_index, mean.float(), variance.sqrt().float(), _jsonable(metadata),
+        )  # fmt: skip
+
+    def assign(self, x: Arrays) -> tuple[Tensor, Tensor]:
+        """Region of every activation: the nearest exemplar, ties to the lowest index.
+
+        Parameters
+        ----------
+        x : (N, D) activations.
+
+        Returns
+        -------
+        region : (N,) int64.
+        distance : (N,) float32 cosine distance in [0, 2].
+        """
+        region, distance = nearest(self.directions(x), self.exemplars)
+        return region, distance.float()
+
+    def distances(self, x: Arrays) -> Tensor:
+        """Cosine distance of every activation to every exemplar: (N, D) -> (N, K) float32."""
+        return distances(self.directions(x), self.exemplars)
+
+    def directions(self, x: Arrays) -> Tensor:
+        """Unit directions of activations seen from this dictionary's centre: (N, D) -> (N, D)."""
+        x = as_activations(x, len(self.centre), self.centre.device)
+        return directions(x, self.centre)
+
+    def recount(self, x: Arrays | Iterable[Arrays]) -> "Dictionary":
+        """The same exemplars with the true Voronoi statistics over x.
+
+        Parameters
+        ----------
+        x : (N, D) activations or an iterable of them.
+
+        Returns
+        -------
+        a dictionary with new counts, means, coherence and distances; `members` is None, since the
+        members kept by the build joined in stream order.
+
+        Raises
+        ------
+        ValueError : x holds no activations, or unusable ones.
+        """
+        sums = RegionSums.empty(len(self), len(self.centre), self.centre.device)
+        for batch in batches_of(x):
+            for u in self.directions(batch).split(ROWS):
+                if len(u):
+                    sums.add(u, *nearest(u, self.exemplars))
+        if not sums.counts.any():
+            raise ValueError("recount needs at least one activation; the stream is empty")
+        return self.from_sums(
+            self.centre, self.threshold, self.exemplars, self.exemplar_index, sums,
+            self.metadata | {"recounted": True},
+        )  # fmt: skip
+
+    def growth(self, points: int = 200) -> tuple[Tensor, Tensor]:
+        """Growth curve: activations seen (P,) and regions founded among them (P,), both int64."""
+        seen = torch.linspace(0, self._stream_length(), points).long().unique()
+        return seen, torch.searchsorted(self.exemplar_index.cpu(), seen)
+
+    def saturated_at(self, window: int) -> int | None:
+        """Activations after which `window` in a row had founded no region; None if never."""
+        founded = self.exemplar_index.cpu()
+        ends = torch.cat([founded[1:], torch.tensor([self._stream_length()])])
+        quiet = (ends - founded - 1 >= window).nonzero()
+        return int(founded[quiet[0, 0]]) + 1 + window if len(quiet) else None
+
+    def _stream_length(self) -> int:
+        return int(self.metadata.get("n_activations", self.n))
+
+    def to(self, device: str | torch.device) -> "Dictionary":
+        """The same dictionary with its tensors on a device (members stay on the CPU)."""
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write one safetensors file, beside and then moved into place. Returns the path."""
+        path = Path(path)
+        tensors = {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
+        about = {"format": FORMAT, "threshold": self.threshold, "metadata": self.metadata}
+        if self.members is not None:
+            tensors |= {f"members.{k}": v for k, v in vars(self.members).items()}
+        write_tensors(path, tensors, about)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, device: str | torch.device = "cpu") -> "Dictionary":
+        """Read a file written by `save`.
+
+        Raises
+        ------
+        FileNotFoundError : no such file.
+        ValueError : not a dictionary file, or truncated, altered, or of another format.
+        """
+        tensors, about = read_tensors(Path(path))
+        if about.get("format") != FORMAT or "exemplars" not in tensors:
+            raise ValueError(f"{path} is not a dictionary of format {FORMAT}; build it again")
+        own = {k: v.to(device) for k, v in tensors.items() if not k.startswith("members.")}
+        kept = {k[8:]: v for k, v in tensors.items() if k.startswith("members.")}
+        return cls(
+            threshold=about["threshold"], metadata=about["metadata"], **own,
+            members=Members(**kept) if kept else None,
+        )  # fmt: skip
+
+
+def _jsonable(metadata: dict) -> dict:
+    """The metadata as JSON gives it back, so that a saved dictionary equals the one in memory."""
+    try:
+        return json.loads(json.dumps(metadata))
+    except TypeError as error:
+        raise ValueError(f"metadata must be JSON-able: {error}") from error

@@ -1,0 +1,187 @@
+"""Members: which tokens lie in which region, and where they stood.
+
+A build hands over region and distance of every activation; kept are the token ids of the whole
+stream and, per region, the `KEPT` closest, the `KEPT` farthest and a seeded uniform sample of
+`KEPT` members. All three are "the KEPT smallest by a key" (distance, minus distance, a hash of the
+stream position and the seed), merged batch by batch with two sorts, so the result does not depend
+on batches and nothing but the token ids grows with the stream.
+
+Membership is that of the build: an activation joined the nearest exemplar known when it came.
+
+Does not know: models, tokenizers (pass one to turn ids into text).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+KEPT = 8
+KINDS = ("closest", "farthest", "random")
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Tokens of a stream and selected members of every region of it.
+
+    Attributes
+    ----------
+    tokens : (T,) int32, every token fed to the model, BOS included.
+    lengths : (W,) int32, tokens per window; windows follow one another in `tokens`.
+    clustered : (T,) bool, the tokens that are activations of the stream, in order.
+    closest_index, farthest_index, random_index : (K, KEPT) int64 stream positions (the n-th
+        clustered token), -1 where a region has fewer members. Sorted by the key.
+    closest_distance, farthest_distance, random_distance : (K, KEPT) float32, nan where none.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    clustered: Tensor
+    closest_index: Tensor
+    closest_distance: Tensor
+    farthest_index: Tensor
+    farthest_distance: Tensor
+    random_index: Tensor
+    random_distance: Tensor
+
+    def of(self, region: int, kind: str = "closest") -> tuple[Tensor, Tensor]:
+        """Stream positions (M,) and distances (M,) of a region's kept members of a kind."""
+        if kind not in KINDS:
+            raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+        if not 0 <= region < len(self.closest_index):
+            raise ValueError(f"region {region} is outside 0 … {len(self.closest_index) - 1}")
+        index = getattr(self, f"{kind}_index")[region]
+        return index[index >= 0], getattr(self, f"{kind}_distance")[region][index >= 0]
+
+    def token_of(self, index: Tensor) -> Tensor:
+        """Token ids of stream positions: (...,) int64 -> (...,) int32."""
+        return self.tokens[self._places()[index]]
+
+    def context(self, index: int, width: int = 12) -> tuple[list[int], int, list[int]]:
+        """Token ids before, at and after a stream position, within its window, BOS left out."""
+        at = int(self._places()[index])
+        ends = self.lengths.long().cumsum(0)
+        window = int(torch.searchsorted(ends, at, right=True))
+        first = int(ends[window] - self.lengths[window])
+        if not self.clustered[first]:
+            first += 1
+        before = self.tokens[max(first, at - width) : at].tolist()
+        after = self.tokens[at + 1 : min(int(ends[window]), at + 1 + width)].tolist()
+        return before, int(self.tokens[at]), after
+
+    def _places(self) -> Tensor:
+        return self.clustered.nonzero()[:, 0]
+
+
+class MemberCollector:
+    """Keeps closest, farthest and random members while a stream is clustered.
+
+    Parameters
+    ----------
+    seed : of the random members.
+    device : where the clustering runs.
+    """
+
+    def __init__(self, seed: int = 0, device: str | torch.device = "cpu") -> None:
+        self.seed = seed
+        self.device = torch.device(device)
+        self.n_regions = 0
+        self._kept = {kind: _Kept.empty(0, self.device) for kind in KINDS}
+
+    def update(self, start: int, region: Tensor, distance: Tensor, n_regions: int) -> None:
+        """Take in the next activations.
+
+        Parameters
+        ----------
+        start : stream position of the first.
+        region, distance : (N,) int64 and (N,) float32, of `LeaderClustering.fit_directions`.
+        n_regions : regions there are now.
+        """
+        index = torch.arange(start, start + len(region), device=self.device)
+        keys = {
+            "closest": distance.double(),
+            "farthest": -distance.double(),
+            "random": _hash(index, self.seed).double(),
+        }
+        self.n_regions = n_regions
+        for kind, kept in self._kept.items():
+            kept.grow(n_regions)
+            kept.merge(region, keys[kind], index, distance)
+
+    def members(self, tokens: Tensor, lengths: Tensor, clustered: Tensor) -> Members:
+        """The kept members with the tokens of the stream (`activations.Chunk` arrays, joined)."""
+        arrays = {}
+        for kind, kept in self._kept.items():
+            arrays[f"{kind}_index"] = kept.index[: self.n_regions].cpu().clone()
+            arrays[f"{kind}_distance"] = kept.distance[: self.n_regions].cpu().clone()
+        return Members(tokens, lengths, clustered, **arrays)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on later, as copies on the CPU; see `load_state`."""
+        return {
+            f"{kind}.{name}": value[: self.n_regions].cpu().clone()
+            for kind, kept in self._kept.items()
+            for name, value in vars(kept).items()
+        }
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state` of a collector with the same seed."""
+        for kind in KINDS:
+            parts = {name: state[f"{kind}.{name}"].to(self.device) for name in _Kept.NAMES}
+            self._kept[kind] = _Kept(**parts)
+            self.n_regions = len(parts["index"])
+
+
+@dataclass
+class _Kept:
+    """Per region the KEPT entries with the smallest keys, sorted; ties to the earlier arrival."""
+
+    key: Tensor  # (K, KEPT) float64, inf where empty
+    index: Tensor  # (K, KEPT) int64, -1 where empty
+    distance: Tensor  # (K, KEPT) float32, nan where empty
+
+    NAMES = ("key", "index", "distance")
+
+    @classmethod
+    def empty(cls, k: int, device: torch.device) -> "_Kept":
+        key = torch.full((k, KEPT), torch.inf, dtype=torch.float64, device=device)
+        index = torch.full((k, KEPT), -1, dtype=torch.int64, device=device)
+        return cls(key, index, torch.full((k, KEPT), torch.nan, device=device))
+
+    def grow(self, k: int) -> None:
+        if k > len(self.key):
+            more = _Kept.empty(max(k, 2 * len(self.key)) - len(self.key), self.key.device)
+            for name in self.NAMES:
+                setattr(self, name, torch.cat([getattr(self, name), getattr(more, name)]))
+
+    def merge(self, region: Tensor, key: Tensor, index: Tensor, distance: Tensor) -> None:
+        """Merge members (N,) into their regions' entries (in place)."""
+        if not len(region):
+            return
+        touched, slot = region.unique(return_inverse=True)
+        old = torch.arange(len(touched), device=slot.device).repeat_interleave(KEPT)
+        slot = torch.cat([old, slot])
+        key = torch.cat([self.key[touched].flatten(), key])
+        # Kept entries stand before new ones, so stable sorts leave ties to the earlier arrival.
+        order = key.sort(stable=True).indices
+        order = order[slot[order].sort(stable=True).indices]
+        size = slot.bincount(minlength=len(touched))
+        rank = torch.arange(len(order), device=slot.device)
+        rank -= (size.cumsum(0) - size).repeat_interleave(size)
+        order = order[rank < KEPT]
+        self.key[touched] = key[order].view(-1, KEPT)
+        index = torch.cat([self.index[touched].flatten(), index])
+        self.index[touched] = index[order].view(-1, KEPT)
+        distance = torch.cat([self.distance[touched].flatten(), distance])
+        self.distance[touched] = distance[order].view(-1, KEPT)
+
+
+def _hash(index: Tensor, seed: int) -> Tensor:
+    """A fixed pseudo-random priority of every stream position: (N,) int64 in [0, 2^52).
+
+    Multiply-and-xor-shift mixing in wrapping int64; 52 bits, so that float64 holds it exactly.
+    """
+    x = index + (seed + 1) * 0x1E3779B97F4A7C15 % (1 << 63)
+    for multiplier, shift in ((0x3F58476D1CE4E5B9, 30), (0x14D049BB133111EB, 27)):
+        x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * multiplier
+    return (x ^ ((x >> 31) & ((1 << 33) - 1))) & ((1 << 52) - 1)

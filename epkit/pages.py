@@ -1,0 +1,162 @@
+"""Executed notebooks as plain web pages behind one table of contents.
+
+A page is the notebook's cells (nbconvert's "basic" template) inside a frame written here: no
+script, no style sheet and no font comes from elsewhere, so a folder of pages opens without a
+network, in light or dark. What that costs: formulas written in TeX stay in TeX, and live widgets
+are left out (their static figures stand beside them).
+
+The verdict of a notebook is what its cell tagged `verdict` says: a Markdown cell's text, or a code
+cell's printed text and displayed Markdown.
+
+This module does not know how, when or with which parameters a notebook was run.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter
+from nbconvert.filters import markdown2html
+from nbformat import NotebookNode
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+# Anything a page would fetch when it opens: scripts and style sheets named by address.
+_FETCHED = re.compile(
+    r"<script\b[^>]*\bsrc\s*=[^>]*>.*?</script\s*>|<link\b[^>]*\bhref\s*=[^>]*>",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --soft: #f4f5f7; --line: #d9dce1;
+  --dim: #667; --link: #0b57d0; --good: #17703a; --bad: #b3261e; --word: #8a2be2; --text: #0a6b3d; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e6ea; --paper: #16181c; --soft: #20242a;
+  --line: #3a3f47; --dim: #9aa0aa; --link: #8ab4f8; --good: #6fce92; --bad: #ff8a80;
+  --word: #c9a0ff; --text: #9ad8a8; } }
+body { margin: 0 auto; padding: 1.5rem; max-width: 62rem; color: var(--ink);
+  background: var(--paper); font: 16px/1.55 system-ui, sans-serif; }
+a { color: var(--link); } .anchor-link { display: none; }
+pre, code { font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; }
+pre { margin: .3rem 0; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
+.input_area, .highlight { background: var(--soft); border-radius: 4px; }
+.highlight pre { padding: .5rem .7rem; }
+.prompt { color: var(--dim); font: 11px ui-monospace, monospace; }
+.cell { margin: .8rem 0; } .output_subarea { overflow-x: auto; }
+.output_stderr pre, .output_error pre { color: var(--bad); }
+img, svg { max-width: 100%; height: auto; } .output_png img { background: #fff; }
+table { border-collapse: collapse; margin: .6rem 0; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; }
+.done { color: var(--good); } .failed { color: var(--bad); } .not-run, .time { color: var(--dim); }
+.time { white-space: nowrap; } td p { margin: 0 0 .3rem; }
+.k, .kn, .kc, .ow, .nb { color: var(--word); } .s1, .s2, .sd, .sa, .si { color: var(--text); }
+.c1 { color: var(--dim); } .mi, .mf { color: var(--link); }
+"""
+
+_FRAME = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the table of contents; `page` is None for a notebook that has not been run."""
+
+    title: str
+    status: str  # "done", "failed" or "not run"
+    time: str
+    verdict: str  # HTML
+    page: str | None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` beside `path` and move it into place, so that no half file is ever seen."""
+    beside = path.with_name(f".{path.name}.partial")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
+    """The cells of `notebook` that carry `tag`, in order."""
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def title(notebook: NotebookNode, default: str) -> str:
+    """The first Markdown heading of `notebook`, or `default` where it has none."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = re.search(r"^#{1,6}\s+(.+?)\s*#*$", cell.source, re.MULTILINE)
+            if heading:
+                return heading.group(1)
+    return default
+
+
+def verdict(notebook: NotebookNode) -> str:
+    """What the cells tagged `verdict` say, as HTML; empty where nothing was said."""
+    parts = []
+    for cell in tagged(notebook, "verdict"):
+        if cell.cell_type == "markdown":
+            parts.append(markdown2html(cell.source))
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream" and output.name == "stdout":
+                parts.append(f"<p>{html.escape(output.text.strip())}</p>")
+            elif "text/markdown" in output.get("data", {}):
+                parts.append(markdown2html(output.data["text/markdown"]))
+    return "\n".join(parts)
+
+
+def write_page(notebook_path: Path, page_path: Path) -> None:
+    """Write the executed notebook at `notebook_path` as a page that needs nothing else."""
+    notebook = nbformat.read(notebook_path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
+    body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
+    heading = title(notebook, notebook_path.stem)
+    back = '<p><a href="index.html">All notebooks</a></p>\n'
+    write_text(page_path, _frame(heading, back + _FETCHED.sub("", body)))
+
+
+def write_index(path: Path, profile: str, entries: Sequence[Entry]) -> None:
+    """Write the table of contents of one profile's executed notebooks."""
+    n_done = sum(entry.status == "done" for entry in entries)
+    rows = "\n".join(_row(entry) for entry in entries)
+    body = (
+        "<h1>Exemplar Partitioning, executed</h1>\n"
+        f"<p>Profile <code>{html.escape(profile)}</code>: "
+        f"{n_done} of {len(entries)} notebooks done.</p>\n"
+        "<table>\n<tr><th>Notebook</th><th>Status</th><th>Time</th><th>Verdict</th></tr>\n"
+        f"{rows}\n</table>"
+    )
+    write_text(path, _frame(f"epkit: {profile}", body))
+
+
+def _row(entry: Entry) -> str:
+    name = html.escape(entry.title)
+    if entry.page:
+        name = f'<a href="{html.escape(entry.page)}">{name}</a>'
+    kind = entry.status.replace(" ", "-")
+    return (
+        f'<tr><td>{name}</td><td class="{kind}">{entry.status}</td>'
+        f'<td class="time">{entry.time}</td><td>{_FETCHED.sub("", entry.verdict)}</td></tr>'
+    )
+
+
+def _frame(page_title: str, body: str) -> str:
+    return _FRAME.format(title=html.escape(page_title), style=_STYLE, body=body)

@@ -1,0 +1,38 @@
+"""Shared test data: seeded streams with the shape of activations, and the golden streams."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+# Tiny products: a second thread costs more than it brings, above all on a busy machine.
+torch.set_num_threads(1)
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def mixture(n: int, dim: int, seed: int = 0, clusters: int = 12, spread: float = 0.35):
+    """(n, dim) float32: a seeded mixture around an off-origin centre, norms log-normal."""
+    rng = np.random.default_rng(seed)
+    anchors = rng.normal(size=(clusters, dim))
+    x = anchors[rng.integers(clusters, size=n)] + spread * rng.normal(size=(n, dim))
+    x = x * rng.lognormal(0, 0.2, size=(n, 1)) + 2 * np.ones(dim)
+    return torch.tensor(x, dtype=torch.float32)
+
+
+@pytest.fixture
+def stream() -> torch.Tensor:
+    return mixture(1500, 24)
+
+
+@pytest.fixture(params=["mixture48", "smollm2_l20"])
+def golden(request):
+    """(arrays, description) of one golden stream."""
+    arrays = SHARED / "golden" / f"{request.param}.npz"
+    if not arrays.is_file():
+        pytest.skip(f"the golden stream {request.param} is not on this machine")
+    about = json.loads(arrays.with_suffix(".json").read_text())
+    with np.load(arrays, allow_pickle=False) as file:
+        return dict(file), about

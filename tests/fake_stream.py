@@ -1,0 +1,47 @@
+"""A stream of given activations with made-up tokens, for tests that need no model."""
+
+from collections.abc import Iterator
+
+import torch
+
+from epkit.activations import Chunk
+
+WINDOW = 11
+"""Tokens per window; the first is not clustered."""
+
+
+class FakeStream:
+    """`ActivationStream`'s face over {layer: (N, D)} tensors; `stop_after` chunks it breaks off."""
+
+    def __init__(self, activations: dict[int, torch.Tensor], windows_per_chunk: int = 9):
+        self.activations = activations
+        self.layers = tuple(activations)
+        self.windows_per_chunk = windows_per_chunk
+        self.fingerprint = f"fake-{windows_per_chunk}"
+        self.about = {"model": "fake"}
+        self.stop_after: int | None = None
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        n = len(next(iter(self.activations.values())))
+        windows = -(-n // (WINDOW - 1))
+        for done, first in enumerate(range(start, windows, self.windows_per_chunk)):
+            if done == self.stop_after:
+                raise KeyboardInterrupt
+            last = min(first + self.windows_per_chunk, windows)
+            yield self._chunk(first, last, n)
+
+    def _chunk(self, first: int, last: int, n: int) -> Chunk:
+        rows = slice(first * (WINDOW - 1), min(last * (WINDOW - 1), n))
+        length = rows.stop - rows.start
+        sizes = [min(WINDOW - 1, length - i) + 1 for i in range(0, length, WINDOW - 1)]
+        clustered = torch.cat([torch.arange(size) > 0 for size in sizes])
+        tokens = torch.zeros(len(clustered), dtype=torch.int32)
+        tokens[clustered] = torch.arange(rows.start, rows.stop, dtype=torch.int32) + 1
+        return Chunk(
+            tokens=tokens,
+            lengths=torch.tensor(sizes, dtype=torch.int32),
+            documents=torch.arange(first, last, dtype=torch.int32),
+            clustered=clustered,
+            activations={layer: x[rows] for layer, x in self.activations.items()},
+            cursor=last,
+        )

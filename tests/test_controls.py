@@ -1,0 +1,155 @@
+"""Controls: matched in what they claim to match, seeded, and intervals that cover."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import mixture
+
+from epkit import Dictionary, LeaderClustering, calibrate
+from epkit.controls import (
+    Interval,
+    bootstrap_difference,
+    bootstrap_mean,
+    matched_regions,
+    random_dictionary,
+)
+from epkit.dictionary import RegionSums
+from epkit.geometry import directions
+
+
+@pytest.fixture(scope="module")
+def x():
+    return mixture(1500, 24)
+
+
+@pytest.fixture(scope="module")
+def built(x):
+    cal = calibrate(x, [4])
+    return LeaderClustering(cal.centre, cal.thresholds[4]).partial_fit(x).dictionary(layer=3)
+
+
+def test_random_exemplars_are_activations_of_the_stream(built, x):
+    control = random_dictionary(built, x, seed=1)
+    assert len(control) == len(built)
+    assert control.threshold == built.threshold
+    assert torch.equal(control.centre, built.centre)
+    index = control.exemplar_index
+    assert (index.diff() > 0).all()  # distinct, ascending
+    assert torch.equal(control.exemplars, directions(x[index], built.centre))
+    assert control.metadata["control"] == "random exemplars"
+    assert control.metadata["layer"] == 3
+
+
+def test_random_dictionary_counts_its_voronoi_cells(built, x):
+    control = random_dictionary(built, x, seed=1)
+    expected = torch.bincount(control.assign(x)[0], minlength=len(built))
+    assert torch.equal(control.counts, expected)
+    assert not torch.equal(control.means, control.exemplars)
+    bare = random_dictionary(built, x, seed=1, recount=False)
+    assert torch.equal(bare.exemplars, control.exemplars)
+    assert torch.equal(bare.means, bare.exemplars)
+    assert bare.counts.tolist() == [1] * len(built)
+
+
+def test_random_dictionary_follows_its_seed_alone(built, x):
+    first = random_dictionary(built, x, seed=5)
+    torch.rand(3)
+    assert torch.equal(
+        first.exemplar_index, random_dictionary(built, x.numpy(), seed=5).exemplar_index
+    )
+    assert not torch.equal(first.exemplar_index, random_dictionary(built, x, seed=6).exemplar_index)
+
+
+def test_random_exemplars_need_enough_activations(built, x):
+    with pytest.raises(ValueError, match="random exemplars cannot be drawn from 3 activations"):
+        random_dictionary(built, x[:3])
+
+
+def regions(counts, coherence):
+    """A dictionary with these counts and coherences."""
+    n = len(counts)
+    exemplars = torch.eye(n)
+    sums = RegionSums.empty(n, n, torch.device("cpu"))
+    sums.counts = torch.tensor(counts)
+    scale = torch.tensor(coherence, dtype=torch.float64) * sums.counts
+    sums.directions = exemplars.double() * scale[:, None]
+    return Dictionary.from_sums(torch.zeros(n), 0.5, exemplars, torch.arange(n), sums, {})
+
+
+def test_matched_regions_by_hand():
+    # log10 counts 1, 1, 2, 3, 1: region 1 equals region 0 but for coherence .1; region 4 is empty
+    d = regions([10, 10, 100, 1000, 0], [0.5, 0.6, 0.5, 0.5, 0.0])
+    assert matched_regions(d, 0).tolist() == [2]  # apart 1 / .957 against .1 / .05
+    assert matched_regions(d, 0, 3).tolist() == [2, 1, 3]
+    assert matched_regions(d, 0, 2, exclude=[2]).tolist() == [1, 3]
+
+
+def test_matched_regions_refuse_what_cannot_be():
+    d = regions([10, 10, 0], [0.5, 0.6, 0.0])
+    with pytest.raises(ValueError, match="region 2 has no members"):
+        matched_regions(d, 2)
+    with pytest.raises(ValueError, match="only 1 regions can match"):
+        matched_regions(d, 0, 2)
+    with pytest.raises(ValueError, match="outside"):
+        matched_regions(d, 3)
+
+
+def test_matched_regions_of_equal_coherence():
+    d = regions([10, 20, 1000], [0.5, 0.5, 0.5])
+    assert matched_regions(d, 0, 2).tolist() == [1, 2]
+
+
+def test_bootstrap_of_constant_values_is_a_point():
+    assert bootstrap_mean([0.25] * 7) == Interval(0.25, 0.25, 0.25)
+    assert bootstrap_mean([2.0]) == Interval(2.0, 2.0, 2.0)
+
+
+def test_bootstrap_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(200):
+        interval = bootstrap_mean(rng.normal(size=40), draws=400)
+        inside += interval.low <= 0 <= interval.high
+    assert 0.88 <= inside / 200 <= 0.99
+
+
+def test_bootstrap_agrees_with_the_normal_interval():
+    values = np.random.default_rng(1).normal(3, 2, size=400)
+    interval = bootstrap_mean(torch.tensor(values))
+    half = 1.96 * values.std() / 20
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.03)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.03)
+    assert bootstrap_mean(values, level=0.5).low > interval.low
+
+
+def test_bootstrap_is_seeded():
+    values = np.random.default_rng(2).normal(size=30)
+    assert bootstrap_mean(values) == bootstrap_mean(values)
+    assert bootstrap_mean(values, seed=1) != bootstrap_mean(values)
+
+
+def test_paired_difference_cancels_what_units_share():
+    rng = np.random.default_rng(3)
+    shared = rng.normal(0, 5, size=50)
+    a, b = shared + 0.5 + rng.normal(0, 0.1, 50), shared + rng.normal(0, 0.1, 50)
+    paired = bootstrap_difference(a, b)
+    assert paired.low > 0.4
+    assert paired.high < 0.6
+    assert bootstrap_mean(a).low < 0 < bootstrap_mean(a).high
+
+
+@pytest.mark.parametrize("values", [[], [1.0, float("nan")], [[1.0]]])
+def test_bootstrap_refuses_what_has_no_mean(values):
+    with pytest.raises(ValueError, match="at least one finite value"):
+        bootstrap_mean(values)
+
+
+def test_bootstrap_refuses_bad_levels_and_unpaired_values():
+    with pytest.raises(ValueError, match="level"):
+        bootstrap_mean([1.0, 2.0], level=95)
+    with pytest.raises(ValueError, match="equal lengths"):
+        bootstrap_difference([1.0], [1.0, 2.0])
+
+
+def test_interval_prints_short():
+    assert str(Interval(0.93751, 0.9, 0.9752)) == "0.938 [0.900, 0.975]"

@@ -1,0 +1,174 @@
+"""Tests of epkit.dictionary (and of the file under it, epkit.files)."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import mixture
+
+import epkit
+from epkit.geometry import directions
+from epkit.members import MemberCollector
+
+
+@pytest.fixture
+def dictionary(stream):
+    cal = epkit.calibrate(stream, [2])
+    part = epkit.LeaderClustering(cal.centre, cal.thresholds[2]).partial_fit(stream)
+    return part.dictionary(model="toy", layer=3, percentile=2)
+
+
+def with_members(stream):
+    cal = epkit.calibrate(stream, [2])
+    part = epkit.LeaderClustering(cal.centre, cal.thresholds[2])
+    collector = MemberCollector(seed=1)
+    collector.update(0, *part.fit_directions(directions(stream, cal.centre)), part.n_regions)
+    n = len(stream)
+    tokens = torch.arange(n + 1, dtype=torch.int32)
+    clustered = torch.ones(n + 1, dtype=torch.bool)
+    clustered[0] = False
+    members = collector.members(tokens, torch.tensor([n + 1], dtype=torch.int32), clustered)
+    d = part.dictionary(model="toy")
+    return type(d)(**(vars(d) | {"members": members}))
+
+
+def test_statistics_against_a_direct_computation(stream, dictionary):
+    part = epkit.LeaderClustering(dictionary.centre, dictionary.threshold)
+    u = directions(stream, dictionary.centre)
+    region, distance = part.fit_directions(u)
+    for k in range(len(dictionary)):
+        mine = u[region == k].double()
+        assert dictionary.counts[k] == len(mine)
+        torch.testing.assert_close(dictionary.coherence[k].double(), mine.mean(0).norm())
+        mean = torch.nn.functional.normalize(mine.sum(0), dim=0)
+        torch.testing.assert_close(dictionary.means[k].double(), mean, atol=1e-6, rtol=0)
+        d = distance[region == k].double()
+        torch.testing.assert_close(dictionary.distance_mean[k].double(), d.mean())
+        torch.testing.assert_close(
+            dictionary.distance_std[k].double(), d.std(correction=0), atol=1e-6, rtol=1e-4
+        )
+    assert torch.equal(dictionary.exemplars, u[dictionary.exemplar_index])
+
+
+def test_assign_and_distances_agree(stream, dictionary):
+    region, distance = dictionary.assign(stream.numpy().astype(np.float64))
+    every = dictionary.distances(stream)
+    assert every.shape == (len(stream), len(dictionary))
+    assert every.min() >= 0
+    assert every.max() <= 2
+    torch.testing.assert_close(every.amin(1), distance, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        every[torch.arange(len(stream)), region], distance, atol=1e-6, rtol=0
+    )
+
+
+def test_recount_is_voronoi_and_does_not_depend_on_batches(stream, dictionary):
+    region, distance = dictionary.assign(stream)
+    again = dictionary.recount(stream)
+    assert torch.equal(again.counts, region.bincount(minlength=len(dictionary)))
+    assert again.n == len(stream)
+    assert torch.equal(again.exemplars, dictionary.exemplars)
+    assert not torch.equal(again.counts, dictionary.counts)  # stream order differs from Voronoi
+    parts = dictionary.recount(stream.split(31))
+    assert torch.equal(parts.means, again.means)
+    mean = torch.zeros(len(dictionary)).index_add_(0, region, distance) / again.counts
+    torch.testing.assert_close(again.distance_mean, mean)
+
+
+def test_recount_leaves_regions_without_members_at_their_exemplar(dictionary):
+    few = dictionary.recount(dictionary.exemplars[:2] * 5 + dictionary.centre)
+    assert few.counts.tolist() == [1, 1] + [0] * (len(dictionary) - 2)
+    assert torch.equal(few.means[2:], dictionary.exemplars[2:])
+    assert not few.coherence[2:].any()
+    with pytest.raises(ValueError, match="at least one"):
+        dictionary.recount(torch.zeros(0, 24))
+
+
+def test_growth_and_saturation(stream, dictionary):
+    seen, regions = dictionary.growth()
+    assert seen[0] == 0
+    assert regions[0] == 0
+    assert seen[-1] == len(stream)
+    assert regions[-1] == len(dictionary)
+    assert (regions.diff() >= 0).all()
+    gaps = torch.cat([dictionary.exemplar_index, torch.tensor([len(stream)])]).diff() - 1
+    longest = int(gaps.max())
+    at = dictionary.saturated_at(longest)
+    index = dictionary.exemplar_index
+    assert not ((index >= at - longest) & (index < at)).any()
+    assert dictionary.saturated_at(longest + 1) is None
+
+
+def test_round_trip_is_bit_equal_and_bytes_are_reproducible(tmp_path, stream):
+    d = with_members(stream)
+    d.save(tmp_path / "a.safetensors")
+    d.save(tmp_path / "b.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    back = epkit.Dictionary.load(tmp_path / "a.safetensors")
+    for one, two in ((d, back), (d.members, back.members)):
+        for name, value in vars(one).items():
+            if isinstance(value, torch.Tensor):
+                other = getattr(two, name)
+                assert value.dtype == other.dtype
+                assert value.numpy().tobytes() == other.numpy().tobytes(), name
+    assert back.threshold == d.threshold
+    assert back.metadata == d.metadata == {"model": "toy"}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_every_flipped_byte_and_every_truncation_is_refused(tmp_path):
+    x = mixture(40, 4)
+    path = tmp_path / "d.safetensors"
+    epkit.LeaderClustering(torch.zeros(4), 0.4).partial_fit(x).dictionary().save(path)
+    sound = path.read_bytes()
+    rng = np.random.default_rng(0)
+    places = {*range(0, 8), *rng.integers(0, len(sound), 300).tolist()}
+    for place in places:
+        bad = bytearray(sound)
+        bad[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(bytes(bad))
+        with pytest.raises(ValueError, match=r"truncated|damaged|format"):
+            epkit.Dictionary.load(path)
+    for length in (0, 5, 100, len(sound) // 2, len(sound) - 1):
+        path.write_bytes(sound[:length])
+        with pytest.raises(ValueError, match="truncated"):
+            epkit.Dictionary.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors"):
+        epkit.Dictionary.load(tmp_path / "nothing.safetensors")
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path, dictionary, monkeypatch):
+    path = dictionary.save(tmp_path / "d.safetensors")
+    before = path.read_bytes()
+
+    def no_space(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("epkit.files.safetensors.torch.save_file", no_space)
+    with pytest.raises(OSError, match="No space"):
+        dictionary.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["d.safetensors"]
+
+
+def test_metadata_must_be_jsonable(stream):
+    part = epkit.LeaderClustering(torch.zeros(24), 0.5).partial_fit(stream)
+    with pytest.raises(ValueError, match="JSON"):
+        part.dictionary(layer=torch.tensor(3))
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.ones(3, 5), torch.full((1, 24), torch.nan), torch.zeros(1, 24)]
+)
+def test_unusable_activations_are_refused(dictionary, bad):
+    for ask in (dictionary.assign, dictionary.distances, dictionary.recount):
+        with pytest.raises(ValueError, match=r"dimensions|finite|zero"):
+            ask(bad)
+
+
+def test_repr_and_device(dictionary):
+    assert "regions of 1,500 activations" in repr(dictionary)
+    assert "layer=3" in repr(dictionary)
+    assert dictionary.to("cpu").metadata == dictionary.metadata
