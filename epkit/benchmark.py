@@ -148,7 +148,7 @@ def _peak(n: int) -> float:
 
 
 def _peak_of_build(n: int, sender) -> None:
-    build_from(_Synthetic(n), [0.15], n, checkpoint=False, show_progress=False)
+    build_from(_Synthetic(n), [1], n, n_calibration=4000, checkpoint=False, show_progress=False)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sender.send(peak / (2**20 if sys.platform == "darwin" else 2**10))
 

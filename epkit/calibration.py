@@ -115,7 +115,7 @@ def check_percentiles(percentiles: Sequence[float]) -> list[float]:
 
 
 def check_threshold(threshold: float) -> float:
-    """A usable threshold as a float; ValueError for zero (see METHOD in README) and above 2."""
+    """A usable threshold as a float; ValueError for (nearly) zero and above 2."""
     threshold = float(threshold)
     if not ZERO_THRESHOLD < threshold <= 2:
         raise ValueError(

@@ -10,7 +10,8 @@ Does not know: models, tokenizers, how exemplars were chosen.
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,10 +49,11 @@ class RegionSums:
 
     def add(self, u: Tensor, region: Tensor, distance: Tensor) -> None:
         """Take in members: (N, D) directions, (N,) regions, (N,) float64 distances."""
-        self.counts.index_add_(0, region, torch.ones_like(region))
-        self.directions.index_add_(0, region, u.double())
-        self.distance.index_add_(0, region, distance)
-        self.squared_distance.index_add_(0, region, distance.square())
+        with _fixed_order():
+            self.counts.index_add_(0, region, torch.ones_like(region))
+            self.directions.index_add_(0, region, u.double())
+            self.distance.index_add_(0, region, distance)
+            self.squared_distance.index_add_(0, region, distance.square())
 
     def grow(self, more: int) -> None:
         extra = self.empty(more, self.directions.shape[1], self.counts.device)
@@ -239,6 +241,17 @@ class Dictionary:
             threshold=about["threshold"], metadata=about["metadata"], **own,
             members=Members(**kept) if kept else None,
         )  # fmt: skip
+
+
+@contextmanager
+def _fixed_order() -> Iterator[None]:
+    """Add in a fixed order on CUDA too, where atomic additions would come in any."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def _jsonable(metadata: dict) -> dict:

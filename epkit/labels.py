@@ -59,7 +59,7 @@ def place_labels(
     avoid: np.ndarray | None = None,
     fontsize: float = 8,
 ) -> None:
-    """Write texts beside their points, each at the nearest offset where it covers least.
+    """Write texts beside their points, each as near as it can be without covering others.
 
     They stay within the axes, or where those are not drawn, within the figure as far as they can.
     Call it last: when the axes have their limits, and the figure all that is in it.
@@ -91,9 +91,11 @@ def place_labels(
         shifts = scale * OFFSETS + np.sign(OFFSETS.round(9)) * size / 2
         middles = np.array([x, y]) + shifts
         boxes = np.hstack([middles - size / 2, middles + size / 2])
-        best = _covered(boxes, taken, frame.extents).round().argmin()
+        far = np.hypot(*OFFSETS.T)
+        best = (_covered(boxes, taken, frame.extents).round() + far).argmin()
         label.set_position(shifts[best] / scale)
-        taken = np.vstack([taken, boxes[best]])
+        # Covering a label is worse than covering a point or standing farther away.
+        taken = np.vstack([taken, *[boxes[best]] * 4])
 
 
 def _covered(boxes: np.ndarray, taken: np.ndarray, frame: np.ndarray) -> np.ndarray:

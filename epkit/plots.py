@@ -70,7 +70,7 @@ def plot_coherence(atlas: Atlas, min_members: int = 5) -> Figure:
         _shares(axes[layer], coherence, None, np.linspace(0, 1, 51), colours[p], label)
     for layer, ax in axes.items():
         ax.set(title=f"layer {layer}", xlabel="coherence", xlim=(0, 1))
-        ax.legend(title="percentile: regions", frameon=False, loc="upper left")
+        ax.legend(title="percentile: regions", edgecolor="none", loc="upper left")
     _leftmost(axes).set_ylabel("share of regions")
     figure.suptitle(f"Coherence of the regions with {min_members} members or more")
     return figure
@@ -95,7 +95,7 @@ def plot_distances(atlas: Atlas) -> Figure:
     for layer, ax in axes.items():
         widest = max(d.threshold for (at, _), d in atlas.items() if at == layer)
         ax.set(title=f"layer {layer}", xlabel="distance to the exemplar", xlim=(0, 1.1 * widest))
-        ax.legend(title="percentile: θ", frameon=False, loc="upper left")
+        ax.legend(title="percentile: θ", edgecolor="none", loc="upper left")
     _leftmost(axes).set_ylabel("share of members")
     figure.suptitle("Distances of members, and the threshold")
     return figure

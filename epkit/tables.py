@@ -38,6 +38,8 @@ def region_table(
     """
     rows = []
     for k in map(int, regions):
+        if not 0 <= k < len(dictionary):
+            raise ValueError(f"region {k} is outside 0 … {len(dictionary) - 1}")
         exemplar = context_line(dictionary, tokenizer, int(dictionary.exemplar_index[k]), width)
         closest = dictionary.members.token_of(dictionary.members.of(k, "closest")[0])
         rows.append({

@@ -51,10 +51,10 @@ def test_batches_make_no_difference(stream_of_members):
 
 def test_random_members_are_seeded_and_spread_over_the_stream():
     region, distance = torch.zeros(20_000, dtype=torch.int64), torch.rand(20_000)
-    draws = [collect(region, distance, 5000, seed).of(0, "random")[0] for seed in range(200)]
+    draws = [collect(region, distance, 5000, seed).of(0, "random")[0] for seed in range(60)]
     assert torch.equal(draws[0], collect(region, distance, 700, 0).of(0, "random")[0])
     places = torch.cat(draws).double() / 20_000
-    assert len(places.unique()) > 1500
+    assert len(places.unique()) > 440
     assert abs(places.mean() - 0.5) < 4 * (1 / 12 / len(places)) ** 0.5
     quarters = (places * 4).long().bincount(minlength=4)
     assert (quarters - len(places) / 4).abs().max() < 4 * (len(places) * 3 / 16) ** 0.5

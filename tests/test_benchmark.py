@@ -1,0 +1,33 @@
+"""Tests of epkit.benchmark: that it runs through and prints every comparison."""
+
+import pytest
+from tiny_models import tiny_llama
+
+from epkit import benchmark
+from epkit.build import build_from
+
+TEXTS = [f"{n} and {n * n} are what {n % 7} of them said, {n // 3} times" for n in range(60)]
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(benchmark, "load_model", lambda name, source: tiny_llama())
+    monkeypatch.setattr(benchmark, "load_corpus", lambda name, source: TEXTS)
+
+
+def test_every_comparison_is_printed(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "_peak", lambda n: n / 100)
+    benchmark.main(["-n", "1500", "--layers", "1", "2", "--percentiles", "5", "10"])
+    out = capsys.readouterr().out
+    assert "forward pass alone: 1,500 activations" in out
+    assert out.count("x the bare product") == 2
+    assert "x the forward pass alone" in out
+    assert "200,000 synthetic activations: 2,000 MB" in out
+
+
+def test_the_synthetic_stream_hardly_founds_regions_after_its_start():
+    stream = benchmark._Synthetic(12_000)
+    options = {"n_calibration": 2000, "checkpoint": False, "show_progress": False}
+    d = build_from(stream, [1], 12_000, **options)[0, 1]
+    assert len(d) > 100
+    assert (d.exemplar_index < 6000).float().mean() > 0.95
