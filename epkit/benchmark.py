@@ -24,9 +24,10 @@ from torch import Tensor
 
 from epkit.activations import ActivationStream, Chunk
 from epkit.build import build_from
-from epkit.calibration import calibrate
+from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
 from epkit.corpora import load_corpus
+from epkit.dictionary import Dictionary
 from epkit.geometry import default_device, directions, full_precision
 from epkit.models import load_model
 
@@ -135,6 +136,13 @@ class _Synthetic:
             yield Chunk(tokens, lengths, documents, clustered, {0: x}, window + self.windows)
 
 
+def _build_synthetic(n: int) -> Dictionary:
+    """500 regions: a threshold between the distances to one's own anchor (.08) and others (1)."""
+    cal = Calibration(torch.zeros(_Synthetic.dim), {1: 0.5}, n)
+    options = {"n_calibration": 2, "checkpoint": False, "show_progress": False}
+    return build_from(_Synthetic(n), [1], n, calibrations={0: cal}, **options)[0, 1]
+
+
 def _peak(n: int) -> float:
     """Peak resident memory in MB of a process that builds from n synthetic activations."""
     context = multiprocessing.get_context("spawn")
@@ -148,7 +156,7 @@ def _peak(n: int) -> float:
 
 
 def _peak_of_build(n: int, sender) -> None:
-    build_from(_Synthetic(n), [1], n, n_calibration=4000, checkpoint=False, show_progress=False)
+    _build_synthetic(n)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sender.send(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
