@@ -7,8 +7,13 @@ from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
 from epkit.corpora import Corpus, load_corpus
 from epkit.dictionary import Dictionary
+from epkit.export import export_html
+from epkit.lens import logit_lens
 from epkit.members import Members
 from epkit.models import LanguageModel, load_model
+from epkit.regions import inspect
+from epkit.trace import trace_prompt
+from epkit.widgets import RegionExplorer
 
 __all__ = [
     "ActivationSet",
@@ -20,12 +25,17 @@ __all__ = [
     "LanguageModel",
     "LeaderClustering",
     "Members",
+    "RegionExplorer",
     "build",
     "build_from",
     "cached",
     "calibrate",
+    "export_html",
+    "inspect",
     "load_atlas",
     "load_corpus",
     "load_model",
+    "logit_lens",
     "save_atlas",
+    "trace_prompt",
 ]

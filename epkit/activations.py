@@ -22,7 +22,7 @@ import nnsight
 import torch
 
 from epkit.corpora import as_corpus
-from epkit.models import LanguageModel, blocks
+from epkit.models import ONE_AT_A_TIME, LanguageModel, blocks
 from epkit.tokens import Encoder, Window
 
 FORMAT = 1
@@ -227,7 +227,8 @@ class ActivationStream:
         }
         wanted = ((position >= first) & (position < lengths)).to(device)
         envoys = [blocks(self.model)[layer] for layer in self.layers]
-        with torch.no_grad(), self.model.nnsight.trace(**inputs, use_cache=False) as tracer:
+        read = self.model.nnsight
+        with ONE_AT_A_TIME, torch.no_grad(), read.trace(**inputs, use_cache=False) as tracer:
             rows = nnsight.save([])
             for envoy in envoys:
                 hidden = envoy.output

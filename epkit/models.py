@@ -13,6 +13,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import threading
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -33,6 +34,11 @@ _LAYOUTS = (
     ("gpt_neox.layers", "gpt_neox.final_layer_norm"),
     ("model.decoder.layers", "model.decoder.final_layer_norm"),
 )
+
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held while a model is traced: nnsight fails when two threads trace one model, and a notebook
+answers the clicks on a widget in a thread of its own."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,213 @@
+"""The card of a region as HTML: plain facts in, one string out, every text escaped.
+
+The card has no script and fetches nothing. Its colours come from the page around it (JupyterLab's
+variables where there are any, else the text colour), so it reads in light and dark.
+
+Does not know: where the facts come from.
+"""
+
+from dataclasses import dataclass
+from html import escape
+from math import isnan
+from pathlib import Path
+
+STYLE = (Path(__file__).parent / "assets" / "card.css").read_text(encoding="utf-8")
+
+TITLES = {
+    "all": "All members",
+    "closest": "Closest members",
+    "random": "Members drawn at random",
+    "farthest": "Farthest members",
+}
+
+SHADE_NOTES = {
+    "shaded": "Shade: cosine u·e of the token's direction with the exemplar. Outlined: the member.",
+    "plain": "Outlined: the member. No shade: it needs the model or its activations.",
+    "pending": "Outlined: the member. Shade and competitors are being computed …",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """A member among its neighbours: visible token texts, which one it is, its distance, and the
+    cosine of every token with the exemplar (nan where a token is no activation), if known."""
+
+    tokens: list[str]
+    at: int
+    distance: float
+    cosines: list[float] | None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Distances of members: bars over equal bins of [0, threshold], or single values; and whose."""
+
+    bars: list[int]
+    values: list[float]
+    of: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Another region, and the number it is named for."""
+
+    region: int
+    label: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card says of a region. Texts are visible (no control characters) but not escaped."""
+
+    region: int
+    label: str
+    n_regions: int
+    count: int
+    share: float
+    coherence: float
+    threshold: float
+    distance_mean: float
+    distance_std: float
+    position: int
+    exemplar: Context
+    members: dict[str, list[Context]]
+    shade: str
+    promoted: list[tuple[str, float]] | None
+    suppressed: list[tuple[str, float]] | None
+    histogram: Histogram
+    nearest: list[Link]
+    competitors: list[Link]
+    competitors_of: str
+
+
+def card_html(card: Card, *, links: bool = True) -> str:
+    """A card with its style sheet. `links=False` leaves the lists of other regions out."""
+    side = [
+        _lens("Promoted next tokens", card.promoted),
+        _lens("Suppressed next tokens", card.suppressed),
+        _section("Distances to the exemplar", histogram_svg(card) + _caption(card)),
+    ]
+    if links:
+        side += [
+            _section("Nearest regions", _links(card.nearest, "cosine distance of exemplars")),
+            _section("Competitors", _links(card.competitors, f"second for {card.competitors_of}")),
+        ]
+    members = [
+        _section(TITLES[kind], "".join(_concordance(c) for c in contexts))
+        for kind, contexts in card.members.items()
+    ]
+    exemplar = f'<p class="ep-exemplar">{_tokens(card.exemplar)}</p>'
+    return (
+        f'<style>{STYLE}</style><article class="epkit-card" data-region="{card.region}">'
+        f"{_head(card)}"
+        f'<div class="ep-columns"><div class="ep-main">{_section("Exemplar", exemplar)}'
+        f'{"".join(members)}<p class="ep-note">{escape(SHADE_NOTES[card.shade])}</p></div>'
+        f'<div class="ep-side">{"".join(side)}</div></div></article>'
+    )
+
+
+def measures(card: Card) -> list[tuple[str, str]]:
+    """(name, value) of the numbers at the head of a card."""
+    return [
+        ("members", f"{card.count:,} ({card.share:.2%})"),
+        ("coherence", f"{card.coherence:.3f}"),
+        ("distance", f"{card.distance_mean:.3f} ± {card.distance_std:.3f}"),
+        ("threshold θ", f"{card.threshold:.3f}"),
+        ("founded at", f"{card.position:,}"),
+    ]
+
+
+def _head(card: Card) -> str:
+    numbers = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in measures(card)
+    )
+    return (
+        f'<header><h3><span class="ep-number">Region {card.region:,}</span> '
+        f'<code class="ep-token">{escape(card.label)}</code></h3><dl>{numbers}</dl></header>'
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h4>{escape(title)}</h4>{content}</section>"
+
+
+def _concordance(context: Context) -> str:
+    """One line with the member in the middle and what surrounds it on either side."""
+    at = context.at
+    parts = [
+        f'<span class="ep-{side}"><span>{_tokens(context, a, b)}</span></span>'
+        for side, a, b in (("before", 0, at), ("own", at, at + 1), ("after", at + 1, None))
+    ]
+    gap = f'<span class="ep-gap">{context.distance:.3f}</span>'
+    return f'<div class="ep-line">{gap}{"".join(parts)}</div>'
+
+
+def _tokens(context: Context, start: int = 0, stop: int | None = None) -> str:
+    """Tokens of a context, each shaded by its cosine, the member marked."""
+    spans = []
+    for i in range(len(context.tokens))[start:stop]:
+        cosine = None if context.cosines is None else context.cosines[i]
+        marks = ' class="ep-member"' if i == context.at else ""
+        if cosine is not None and not isnan(cosine):
+            marks += f' style="--c:{max(cosine, 0):.2f}" title="u·e = {cosine:.2f}"'
+        tag = "mark" if i == context.at else "span"
+        spans.append(f"<{tag}{marks}>{escape(context.tokens[i])}</{tag}>")
+    return "".join(spans)
+
+
+def _lens(title: str, pairs: list[tuple[str, float]] | None) -> str:
+    if pairs is None:
+        return _section(title, '<p class="ep-note">not known without the model</p>')
+    rows = "".join(
+        f'<li><code class="ep-token">{escape(text)}</code> <span>{logit:+.1f}</span></li>'
+        for text, logit in pairs
+    )
+    return _section(title, f'<ol class="ep-lens">{rows}</ol>')
+
+
+def _links(links: list[Link], what: str) -> str:
+    rows = "".join(
+        f"<li><b>{link.region}</b> "
+        f'<code class="ep-token">{escape(link.label)}</code> <span>{escape(link.value)}</span></li>'
+        for link in links
+    )
+    return f'<p class="ep-note">{escape(what)}</p><ol class="ep-links">{rows}</ol>'
+
+
+def _caption(card: Card) -> str:
+    return f'<p class="ep-note">{escape(card.histogram.of)}; line: mean ± sd; axis: 0 to θ</p>'
+
+
+def histogram_svg(card: Card, width: int = 240, height: int = 56) -> str:
+    """Bars (counts) or ticks (single members) from 0 to the threshold, with the mean ± sd."""
+    top = max(card.threshold, 1e-9)
+
+    def x(value: float) -> float:
+        return min(value / top, 1) * width
+
+    floor, marks = height - 12, []
+    bars, high = card.histogram.bars, max(card.histogram.bars, default=0) or 1
+    for i, n in enumerate(bars):
+        tall = (floor - 4) * n / high
+        marks.append(
+            f'<rect class="ep-bar" x="{i * width / len(bars) + 0.5:.1f}" y="{floor - tall:.1f}" '
+            f'width="{width / len(bars) - 1:.1f}" height="{tall:.1f}"/>'
+        )
+    for value in card.histogram.values:
+        marks.append(
+            f'<rect class="ep-bar" x="{x(value) - 1:.1f}" y="12" width="2" height="{floor - 12}"/>'
+        )
+    low, mid, end = (x(card.distance_mean + s * card.distance_std) for s in (-1, 0, 1))
+    low = max(low, 0)
+    marks.append(
+        f'<path class="ep-axis" d="M0 {floor}H{width}"/>'
+        f'<path class="ep-spread" d="M{low:.1f} {floor + 6}H{end:.1f}"/>'
+        f'<circle class="ep-mean" cx="{mid:.1f}" cy="{floor + 6}" r="3"/>'
+    )
+    about = f"Distances of {card.histogram.of}, from 0 to {card.threshold:.3f}"
+    return (
+        f'<svg class="ep-histogram" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(about)}">{"".join(marks)}</svg>'
+    )
