@@ -171,6 +171,7 @@ def pair_percentiles(u: Tensor, percentiles: Sequence[float]) -> list[float]:
     below = [0] * len(ranks)
     found: list[list[Tensor]] = [[] for _ in ranks]
     for block in _pair_blocks(u):
+        block = block[block < max(high)]  # low percentiles are usual: most distances are above
         for i in range(len(ranks)):
             below[i] += int((block < low[i]).sum())
             found[i].append(block[(block >= low[i]) & (block < high[i])])

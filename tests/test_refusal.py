@@ -1,0 +1,156 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny_models import tiny_gemma2, tiny_llama
+
+from epkit import refusal, refusal_plots
+from epkit.activations import ActivationStream
+from epkit.generate import Generation
+from epkit.interventions import steer
+
+PROMPTS = ["How do tides work?", "Hi", "Name a fruit that is not red.", "What is a kite?"]
+
+
+def blobs(n=40, seed=0):
+    """(3 n, 6) activations around three far directions, and which blob each is of."""
+    rng = torch.Generator().manual_seed(seed)
+    blob = torch.arange(3).repeat_interleave(n)
+    return 10 * torch.eye(6)[blob] + torch.randn(3 * n, 6, generator=rng) + 1, blob
+
+
+@pytest.fixture
+def found():
+    """A dictionary of three blobs of which the first refuses always, the second now and then."""
+    x, blob = blobs()
+    refused = (blob == 0) | ((blob == 1) & (torch.arange(120) % 4 == 0))
+    d = refusal.partition(x, 40)
+    return d, x, blob, refused, refusal.region_table(d, x, refused)
+
+
+def test_final_rows_are_those_of_a_stream_of_final_positions():
+    model = tiny_llama()
+    acts = refusal.prompt_activations(model, PROMPTS, [1, 3], context=100)
+    (chunk,) = ActivationStream(
+        model, refusal.chats(PROMPTS), [1, 3], context=100, positions="final"
+    ).chunks()
+    for layer in (1, 3):
+        torch.testing.assert_close(acts.final[layer], chunk.activations[layer])
+        assert torch.equal(acts.every[layer][acts.is_final], acts.final[layer])
+    assert len(acts.every[1]) > len(PROMPTS)
+
+
+def test_a_prompt_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="raise context"):
+        refusal.prompt_activations(tiny_llama(), PROMPTS, [1], context=30)
+
+
+def test_partition_depends_on_the_order_and_sees_from_the_centre_given():
+    x, _ = blobs()
+    first = refusal.partition(x, 10)
+    assert torch.equal(refusal.partition(x, 10).exemplars, first.exemplars)
+    assert not torch.equal(refusal.partition(x, 10, order=1).exemplars[0], first.exemplars[0])
+    assert torch.equal(refusal.partition(x, 10, centre=x[0] + 9).centre, x[0] + 9)
+    assert first.n == len(x)
+
+
+def test_region_table_by_hand(found):
+    d, x, blob, refused, table = found
+    region, _ = d.assign(x)
+    assert table.members.sum() == 120
+    assert table.refusals.sum() == refused.sum()
+    top = table.iloc[0]
+    assert (top.members, top.refusals, top.rate) == (40, 40, 1.0)
+    assert set(blob[region == table.index[0]].tolist()) == {0}
+    assert table.low.between(0, table.rate).all()
+    assert table.high.between(table.rate, 1).all()
+
+
+def test_pick_region_wants_members_and_rate(found):
+    *_, table = found
+    assert refusal.pick_region(table) == table.index[0]
+    assert refusal.pick_region(table, min_members=41) is None
+    assert refusal.pick_region(table.iloc[1:]) is None
+
+
+def test_directions_of_a_region(found):
+    d, x, blob, _, table = found
+    k = refusal.pick_region(table)
+    directions = refusal.region_directions(d, x, table, k, top_k=1)
+    u = d.directions(x)
+    assert torch.equal(directions["exemplar"], d.exemplars[k])
+    assert torch.equal(directions["span"], d.exemplars[[k]])
+    assert (directions["re-anchored"] @ d.means[k]) == (u[blob == 0] @ d.means[k]).max()
+    means = torch.stack([x[blob == b].mean(0) for b in range(3)])
+    torch.testing.assert_close(directions["contrast"], means[0] - means[2])
+
+
+@pytest.mark.parametrize("harmful", [True, False])
+def test_only_starts_of_harmful_answers_are_kept(harmful):
+    model = tiny_gemma2()
+    r = refusal.respond(model, PROMPTS, harmful=harmful, max_new_tokens=70, fluency=2)
+    assert (max(map(len, r.texts)) <= 60) == harmful
+    assert (r.answers is None) == harmful
+    assert r.refused.shape == (4,)
+    assert r.perplexity >= 1
+    assert 0 < r.distinct <= 1
+
+
+def test_respond_counts_refusals(monkeypatch):
+    texts = ["I'm sorry, no", "Fine", "I cannot do that", "Fine"]
+    monkeypatch.setattr(refusal, "answer_texts", lambda *_: texts)
+    r = refusal.respond(tiny_llama(), PROMPTS, harmful=False, max_new_tokens=2)
+    assert r.refused.tolist() == [True, False, True, False]
+    assert r.rate.value == 0.5
+
+
+def test_change_and_condition_row():
+    model, push = tiny_llama(), steer(torch.ones(16), 1.0, 5.0, [1])
+    before = {
+        side: refusal.respond(model, PROMPTS, harmful=side == "harmful", max_new_tokens=6)
+        for side in ("harmful", "benign")
+    }
+    same = refusal.condition_row(before["harmful"], before["benign"], before)
+    assert same["benign change"] == 0
+    assert same["benign perplexity ratio"] == 1
+    after = refusal.respond(model, PROMPTS, push, harmful=False, max_new_tokens=6)
+    assert 0 < refusal.change(before["benign"], after) <= 1
+    with pytest.raises(ValueError, match="not kept"):
+        refusal.change(before["harmful"], after)
+
+
+def test_distinct_ratio_by_hand():
+    answers = [Generation([1], [5, 5, 5, 5]), Generation([1], [5, 6])]
+    assert refusal.distinct_ratio(answers) == pytest.approx((0.25 + 1) / 2)
+
+
+def test_spaced_reaches_both_ends():
+    assert refusal.spaced(10, 4) == [0, 3, 6, 9]
+    assert refusal.spaced(3, 8) == [0, 1, 2]
+
+
+def test_choose_trial_follows_the_rule():
+    trials = pd.DataFrame(
+        {"harmful refused": [0.0, 0.1, 0.1, 0.5], "harmful perplexity": [9.0, 3.0, 2.0, 1.0]}
+    )
+    assert refusal.choose_trial(trials) == 2
+    assert refusal.choose_trial(trials.iloc[[3, 0]], most_refused=-1) == 0
+
+
+def test_figures_have_titles_and_labels(found):
+    *_, table = found
+    sides = {f"{s} {k}": [0.9, 0.1] for s in ("harmful", "benign") for k in ("refused", "low")}
+    sides |= {f"{s} high": [1.0, 0.3] for s in ("harmful", "benign")}
+    sides |= {f"{s} perplexity": [1.1, 2.5] for s in ("harmful", "benign")}
+    steering = {"direction": ["mean", "mean"], "alpha": [0, 0.5], "refused": [0.1, 0.6]}
+    steering |= {"low": [0, 0.4], "high": [0.2, 0.8], "perplexity": [1.2, 30.0]}
+    sweep = pd.DataFrame({"layer": [1, 1, 2], "p": [1, 2, 2], "left": [0.1, np.nan, 0.9]})
+    figures = [
+        refusal_plots.plot_regions(table, table.index[0]),
+        refusal_plots.plot_sweep(sweep, "left", "a title", "a label"),
+        refusal_plots.plot_conditions(pd.DataFrame(sides, index=["no edit", "mean"])),
+        refusal_plots.plot_steering(pd.DataFrame(steering)),
+    ]
+    for figure in figures:
+        assert figure.get_suptitle() or figure.axes[0].get_title()
+        assert all(axes.get_xlabel() or axes.get_ylabel() for axes in figure.axes)
