@@ -20,7 +20,7 @@ This module does not know models, tokenizers or where dictionaries come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -174,13 +174,22 @@ def cross_validate(
     features: Features, concepts: Sequence[Concept], reading: Reading, *, seed: int = 0
 ) -> float:
     """Mean AUROC over concepts and folds on held-out training rows; test rows are not looked at."""
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     values = []
-    for c in concepts:
-        for learn, check in folds.split(c.train, c.train_labels):
-            scores = reading(features, c.train[learn], c.train_labels[learn])
-            values.append(auroc(scores[c.train[check]], c.train_labels[check]))
+    for learn, check in _folds(concepts, seed):
+        scores = reading(features, learn.train, learn.train_labels)
+        values.append(auroc(scores[check.train], check.train_labels))
     return float(np.mean(values))
+
+
+def _folds(concepts: Sequence[Concept], seed: int) -> Iterator[tuple[Concept, Concept]]:
+    """Every concept with the training rows to learn from, and with those held out, fold by fold."""
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    for c in concepts:
+        for fold in folds.split(c.train, c.train_labels):
+            learn, check = (
+                replace(c, train=c.train[rows], train_labels=c.train_labels[rows]) for rows in fold
+            )
+            yield learn, check
 
 
 # ---- linear directions --------------------------------------------------------------------------
@@ -215,14 +224,11 @@ def cross_validate_probe(
     activations: RowActivations, concepts: Sequence[Concept], strength: float, *, seed: int = 0
 ) -> float:
     """`cross_validate` for `linear_probe` at one strength."""
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     values = []
-    for c in concepts:
-        for learn, check in folds.split(c.train, c.train_labels):
-            part = replace(c, train=c.train[learn], train_labels=c.train_labels[learn])
-            w = linear_probe(activations, part, strength=strength)
-            scores = max_pool(activations, lambda x, w=w: x @ w[:, None], c.train[check])
-            values.append(auroc(scores.numpy(), c.train_labels[check]))
+    for learn, check in _folds(concepts, seed):
+        w = linear_probe(activations, learn, strength=strength)
+        scores = max_pool(activations, lambda x, w=w: x @ w[:, None], check.train)
+        values.append(auroc(scores.numpy(), check.train_labels))
     return float(np.mean(values))
 
 
