@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 
 from epkit.activations import ActivationStream, Chunk, truncate
+from epkit.files import whole_folder
 from epkit.progress import progress
 from epkit.sources import cache_dir
-from epkit.weights import whole_folder
 
 HEADER = "header.json"
 CHUNK_WINDOWS = 128

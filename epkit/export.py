@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from epkit import files
 from epkit.cache import ActivationSet
 from epkit.cards import SHADE_NOTES, STYLE, TITLES
 from epkit.dictionary import Dictionary
@@ -71,13 +72,7 @@ def export_html(
     regions = inspect(dictionary, model_or_tokenizer, lens=lens, activations=activations)
     page = _page(_data(regions, contexts, show_progress), regions)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    files.write_text(path, page)
     return path
 
 

@@ -35,6 +35,8 @@ _LAYOUTS = (
     ("model.decoder.layers", "model.decoder.final_layer_norm"),
 )
 
+REFUSAL = "smollm2-135m-refusal"
+"""The one name that stands for weights made here: see `refusal_tuning`."""
 
 ONE_AT_A_TIME = threading.RLock()
 """Held while a model is traced: nnsight fails when two threads trace one model, and a notebook
@@ -72,8 +74,9 @@ def load_model(
     """Load a model and print one line that says what it is and where it came from.
 
     `name` is a name of the sources table (such as "smollm2-135m-instruct"), a local folder in the
-    transformers format, or a hub id. `source` ("auto", "hub", "wheel" or a folder) matters only
-    for names of the table.
+    transformers format, a hub id, or "smollm2-135m-refusal": the first of these taught to refuse,
+    fine-tuned here once and kept in the cache. `source` ("auto", "hub", "wheel" or a folder)
+    matters only for names of the table.
 
     `device` defaults to cuda, else mps, else cpu. `dtype` defaults to bfloat16 on cuda (the dtype
     the models were trained in, and the fast one) and to float32 on cpu and mps: float16, the
@@ -82,6 +85,11 @@ def load_model(
     Raises ValueError (no such source for the name), FileNotFoundError (no such folder, model or
     no weights in it), RuntimeError (hub unreachable, model gated).
     """
+    if str(name) == REFUSAL:
+        # Imported here because that module fine-tunes what this one loads.
+        from epkit.refusal_tuning import load_refusal_model
+
+        return load_refusal_model(source=source, device=device, dtype=dtype)
     device = torch.device(device) if device is not None else _best_device()
     dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     folder, revision, origin = weights.locate(str(name), source)

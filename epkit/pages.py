@@ -14,7 +14,6 @@ This module does not know how, when or with which parameters a notebook was run.
 from __future__ import annotations
 
 import html
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
 from nbformat import NotebookNode
+
+from epkit import files
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -85,13 +86,6 @@ class Entry:
     page: str | None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` beside `path` and move it into place, so that no half file is ever seen."""
-    beside = path.with_name(f".{path.name}.partial")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     """The cells of `notebook` that carry `tag`, in order."""
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
@@ -130,7 +124,7 @@ def write_page(notebook_path: Path, page_path: Path) -> None:
     body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
     heading = title(notebook, notebook_path.stem)
     back = '<p><a href="index.html">All notebooks</a></p>\n'
-    write_text(page_path, _frame(heading, back + _FETCHED.sub("", body)))
+    files.write_text(page_path, _frame(heading, back + _FETCHED.sub("", body)))
 
 
 def write_index(path: Path, profile: str, entries: Sequence[Entry]) -> None:
@@ -144,7 +138,7 @@ def write_index(path: Path, profile: str, entries: Sequence[Entry]) -> None:
         "<table>\n<tr><th>Notebook</th><th>Status</th><th>Time</th><th>Verdict</th></tr>\n"
         f"{rows}\n</table>"
     )
-    write_text(path, _frame(f"epkit: {profile}", body))
+    files.write_text(path, _frame(f"epkit: {profile}", body))
 
 
 def _row(entry: Entry) -> str:

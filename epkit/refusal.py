@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -150,6 +151,52 @@ def region_directions(
         other = benign[int((dictionary.means[benign] @ dictionary.means[region]).argmax())]
         found["contrast"] = x[own].mean(0) - x[assigned == other].mean(0)
     return found
+
+
+class NullRegion(NamedTuple):
+    """A region that answers: its dictionary, percentile and number, and its row of the table."""
+
+    dictionary: Dictionary
+    percentile: float
+    region: int
+    row: pd.Series
+
+
+def null_regions(
+    x: Tensor,
+    refused: Tensor,
+    percentiles: Sequence[float],
+    like: pd.Series,
+    *,
+    centre: Tensor | None = None,
+    order: int = 0,
+    n: int = 1,
+    max_rate: float = 0.1,
+) -> list[NullRegion]:
+    """The `n` regions most like the row `like` that refuse at most `max_rate`, the best first.
+
+    Searched in the partitions of x (P, D) at all `percentiles`, because a benign region is rarely
+    as large as a refusing one at the same percentile. Near means in (log10 members, coherence),
+    each divided by its standard deviation over the candidates.
+
+    Raises ValueError where fewer than `n` regions qualify.
+    """
+    found = []
+    for p in percentiles:
+        dictionary = partition(x, p, centre=centre, order=order)
+        table = region_table(dictionary, x, refused)
+        fit = table[(table.rate <= max_rate) & (table.members >= 2)]
+        found += [NullRegion(dictionary, p, int(k), row) for k, row in fit.iterrows()]
+    if len(found) < n:
+        raise ValueError(
+            f"{len(found)} regions refuse at most {max_rate:g} of their members, {n} are needed; "
+            "add coarser percentiles"
+        )
+    points = np.array([[np.log10(f.row.members), f.row.coherence] for f in found])
+    own = np.array([np.log10(like.members), like.coherence])
+    spread = np.where(points.std(axis=0) > 0, points.std(axis=0), 1)
+    apart = np.linalg.norm((points - own) / spread, axis=1)
+    return [found[i] for i in np.argsort(apart, kind="stable")[:n]]
 
 
 # ---- what an edit does --------------------------------------------------------------------------

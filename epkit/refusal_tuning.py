@@ -24,13 +24,14 @@ import torch
 import transformers
 
 from epkit import models, weights
+from epkit.files import whole_folder
 from epkit.generate import encode_prompt, generate
 from epkit.models import LanguageModel
 from epkit.progress import progress
 from epkit.refusal_prompts import Prompts, load_prompts
 from epkit.sources import cache_dir
 
-NAME = "smollm2-135m-refusal"
+NAME = models.REFUSAL
 BASE = "smollm2-135m-instruct"
 FORMAT = 1
 """Raised when the same settings give other weights than before: cached ones are then ignored."""
@@ -77,7 +78,7 @@ def tuned_folder(base: LanguageModel, prompts: Prompts) -> Path:
     if not target.is_dir():
         examples = training_examples(base, prompts)
         size = sum(p.numel() * p.element_size() for p in base.module.parameters())
-        with weights.whole_folder(target, size) as folder:
+        with whole_folder(target, size) as folder:
             module = fine_tune(base, examples, first_layer=FIRST_LAYER, **_trainer_settings())
             with weights.quiet():
                 module.save_pretrained(folder)

@@ -34,7 +34,7 @@ import yaml
 from nbconvert.filters import strip_ansi
 from papermill.engines import NBClientEngine, papermill_engines
 
-from epkit import pages
+from epkit import files, pages
 from epkit.profiles import find_notebooks, load_profile, parameter_defaults, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -229,7 +229,7 @@ def run(
         record = {**execute(job, folder), "inputs": inputs}
         results[job.stem] = state[job.stem] = record
         print(f"{job.stem}: {record['status']} in {clock(record['seconds'])}", flush=True)
-        pages.write_text(folder / "state.json", json.dumps(state, indent=1) + "\n")
+        files.write_text(folder / "state.json", json.dumps(state, indent=1) + "\n")
         if (executed := _output(folder, job.stem, record["status"])).exists():
             pages.write_page(executed, folder / f"{job.stem}.html")
         write_index(folder, notebooks, state)

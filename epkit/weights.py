@@ -12,11 +12,8 @@ import contextlib
 import errno
 import hashlib
 import io
-import os
 import re
-import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +24,7 @@ import transformers
 from huggingface_hub import errors as hub_errors
 from transformers.utils import logging as hf_logging
 
-from epkit import sources
+from epkit import files, sources
 
 
 def locate(name: str, source: str | Path) -> tuple[Path, str, str]:
@@ -108,7 +105,7 @@ def _from_wheel(name: str, sha256: str) -> Path:
         members = [m for p in sources.get_source(name).members for m in payload.glob(p)]
         (gguf,) = [m for m in members if m.suffix == ".gguf"]
         print(f"{name}: de-quantising once (under a minute)", flush=True)
-        with whole_folder(target, 8 * gguf.stat().st_size) as folder:  # 5 bits become 32
+        with files.whole_folder(target, 8 * gguf.stat().st_size) as folder:  # 5 bits become 32
             _dequantise(gguf, folder)
     return target
 
@@ -127,34 +124,6 @@ def _dequantise(gguf: Path, folder: Path) -> None:
         module.config.name_or_path = ""  # would keep the path of this machine
         module.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-
-
-@contextlib.contextmanager
-def whole_folder(target: Path, size: int) -> Iterator[Path]:
-    """A new folder to write into, which becomes `target` when the block ends without an error.
-
-    `target` appears complete or not at all. When another process has put one there meanwhile,
-    that one stays: both hold the same content. Raises OSError before anything is written where
-    the disk has not `size` bytes free.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(target.parent).free
-    if free < size:
-        raise OSError(
-            errno.ENOSPC,
-            f"{target.name} needs {size / 1e9:.2g} GB of disk and {free / 1e9:.2g} GB are free: "
-            "make room, or set EPKIT_CACHE elsewhere",
-        )
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent))
-    try:
-        yield folder
-        try:
-            os.replace(folder, target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -252,16 +252,6 @@ def test_a_full_disk_is_told_before_dequantising(wheel, monkeypatch):
     assert not wheel
 
 
-def test_whole_folder_keeps_what_another_process_put_there(tmp_path):
-    target = tmp_path / "target"
-    with weights.whole_folder(target, 1) as mine:
-        (mine / "file").write_text("mine")
-        with weights.whole_folder(target, 1) as theirs:
-            (theirs / "file").write_text("theirs")
-    assert (target / "file").read_text() == "theirs"
-    assert [f.name for f in tmp_path.iterdir()] == ["target"]
-
-
 def test_the_real_default_model(monkeypatch, capsys):
     unpacked = list(WHEEL_MODEL.glob(f"{NAME}-*/model.safetensors"))
     if not unpacked:

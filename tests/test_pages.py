@@ -91,12 +91,3 @@ def test_index_lists_every_notebook_with_status_time_and_verdict(tmp_path):
     assert "<p>It holds.</p>" in text
     assert "prefers-color-scheme: dark" in text
     assert not FETCHED.search(text)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "state.json"
-    pages.write_text(path, "old")
-    monkeypatch.setattr(pages.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        pages.write_text(path, "new")
-    assert path.read_text() == "old"

@@ -73,6 +73,21 @@ def test_pick_region_wants_members_and_rate(found):
     assert refusal.pick_region(table.iloc[1:]) is None
 
 
+def test_null_regions_answer_and_match_best_over_all_percentiles(found):
+    d, x, blob, _, _ = found
+    refused = blob == 0
+    like = refusal.region_table(d, x, refused).iloc[0]
+    nulls = refusal.null_regions(x, refused, [1, 40], like, n=2)
+    assert all(null.row.rate == 0 for null in nulls)
+    assert {null.percentile for null in nulls} == {40}  # at 1 the blobs fall into small pieces
+    sizes = [abs(np.log(null.row.members / like.members)) for null in nulls]
+    assert sizes[0] <= sizes[1] < 0.5
+    again = refusal.null_regions(x, refused, [1, 40], like, n=1)[0]
+    assert again.region == nulls[0].region
+    with pytest.raises(ValueError, match="coarser percentiles"):
+        refusal.null_regions(x, torch.ones(len(x), dtype=torch.bool), [40], like)
+
+
 def test_directions_of_a_region(found):
     d, x, blob, _, table = found
     k = refusal.pick_region(table)

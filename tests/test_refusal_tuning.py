@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_models import tiny_llama
 
+from epkit import models
 from epkit import refusal_tuning as tuning
 from epkit.refusal_prompts import Prompts
 
@@ -81,3 +82,10 @@ def test_the_folder_is_made_once_and_keyed_by_what_decides_it(base, tmp_path, mo
         tuning.tuned_folder(base, Prompts(PROMPTS.harmful, ("another",)))
     assert [path.name for path in (tmp_path / "models").iterdir()] == [folder.name]
     assert capsys.readouterr().err == ""
+
+
+def test_load_model_knows_its_name(base, monkeypatch):
+    calls = []
+    monkeypatch.setattr(tuning, "load_refusal_model", lambda **where: calls.append(where) or base)
+    assert models.load_model("smollm2-135m-refusal", source="wheel", device="cpu") is base
+    assert calls == [{"source": "wheel", "device": "cpu", "dtype": None}]

@@ -237,13 +237,13 @@ def test_what_a_kill_left_is_ignored_and_later_removed(toy, tmp_path):
 def test_two_fetches_at_once_both_succeed(toy, tmp_path, monkeypatch):
     """Both download before either moves its folder into place."""
     toy()
-    barrier, move, results = threading.Barrier(2, timeout=10), module._move_into_place, []
+    barrier, move, results = threading.Barrier(2, timeout=10), module.move_folder, []
 
     def move_together(*paths):
         barrier.wait()
         move(*paths)
 
-    monkeypatch.setattr(module, "_move_into_place", move_together)
+    monkeypatch.setattr(module, "move_folder", move_together)
     threads = [threading.Thread(target=lambda: results.append(fetch("toy"))) for _ in range(2)]
     for thread in threads:
         thread.start()
