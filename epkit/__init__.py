@@ -11,6 +11,7 @@ from epkit.export import export_html
 from epkit.lens import logit_lens
 from epkit.members import Members
 from epkit.models import LanguageModel, load_model
+from epkit.ood import OODMonitor
 from epkit.regions import inspect
 from epkit.trace import trace_prompt
 from epkit.widgets import RegionExplorer
@@ -25,6 +26,7 @@ __all__ = [
     "LanguageModel",
     "LeaderClustering",
     "Members",
+    "OODMonitor",
     "RegionExplorer",
     "build",
     "build_from",

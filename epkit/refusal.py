@@ -1,22 +1,19 @@
-"""Refusal in the partition: which regions refuse, their directions, and what an edit does.
+"""Refusal in the partition: which regions refuse, and the directions they offer.
 
 1. `prompt_activations`: the residual stream over chat prompts, all positions and the final one (the
    last token of the template, where the answer opens).
 2. `partition`: a dictionary of final-position activations in a seeded stream order.
 3. `region_table`, `pick_region`: refusal by region, and the region to edit, by a stated rule.
 4. `region_directions`: the directions a region offers.
-5. `respond`: answers under an edit, judged, with fluency beside.
+5. `null_regions`: regions as like it as can be that do not refuse, as controls.
 
-Of an answer to a harmful prompt no more than its first 60 characters are kept as text.
-
-Does not know: where prompts come from, how edits are made.
+Does not know: where prompts come from, how answers are made or judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +24,9 @@ from torch import Tensor
 from epkit.activations import ActivationStream
 from epkit.calibration import calibrate
 from epkit.clustering import LeaderClustering
-from epkit.controls import Interval
 from epkit.dictionary import Dictionary
-from epkit.generate import Generation, answer_texts, generate, perplexity
-from epkit.interventions import Edits
 from epkit.models import LanguageModel
-from epkit.refusal_judge import START, is_refusal, rate
+from epkit.refusal_judge import rate
 
 MIN_MEMBERS = 8
 MIN_RATE = 0.9
@@ -41,9 +35,6 @@ MIN_RATE = 0.9
 def chats(prompts: Sequence[str]) -> list[list[dict]]:
     """Each prompt as a chat of one message."""
     return [[{"role": "user", "content": prompt}] for prompt in prompts]
-
-
-# ---- where refusal lies -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,103 +188,3 @@ def null_regions(
     spread = np.where(points.std(axis=0) > 0, points.std(axis=0), 1)
     apart = np.linalg.norm((points - own) / spread, axis=1)
     return [found[i] for i in np.argsort(apart, kind="stable")[:n]]
-
-
-# ---- what an edit does --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Responses:
-    """Answers to prompts, judged.
-
-    refused (P,) bool. texts: the answers, or their first 60 characters. perplexity: of the first
-    answers under the model without edits. distinct: mean share of distinct tokens. answers: token
-    ids, None where they are not kept.
-    """
-
-    refused: np.ndarray
-    texts: tuple[str, ...]
-    perplexity: float
-    distinct: float
-    answers: tuple[tuple[int, ...], ...] | None
-
-    @property
-    def rate(self) -> Interval:
-        """Refusal rate with its Wilson interval."""
-        return rate(self.refused)
-
-
-def respond(
-    model: LanguageModel,
-    prompts: Sequence[str],
-    edits: Edits | None = None,
-    *,
-    harmful: bool,
-    max_new_tokens: int = 20,
-    fluency: int = 24,
-    reader: LanguageModel | None = None,
-) -> Responses:
-    """Answer, judge and measure.
-
-    Parameters
-    ----------
-    harmful : whether the answers are to harmful prompts; then only starts are kept.
-    fluency : how many prompts, evenly spaced, perplexity and distinct tokens are taken over.
-    reader : the model without edits that gives the perplexity; `model` itself by default.
-    """
-    found = generate(model, chats(prompts), edits, max_new_tokens=max_new_tokens)
-    texts = answer_texts(model, found)
-    some = [found[i] for i in spaced(len(found), fluency)]
-    return Responses(
-        refused=np.array([is_refusal(text) for text in texts]),
-        texts=tuple(text[:START] if harmful else text for text in texts),
-        perplexity=perplexity(reader or model, some),
-        distinct=distinct_ratio(some),
-        answers=None if harmful else tuple(tuple(g.answer) for g in found),
-    )
-
-
-def spaced(n: int, k: int) -> list[int]:
-    """At most k indices of 0 … n - 1, evenly spaced."""
-    return np.linspace(0, n - 1, min(n, k)).round().astype(int).tolist()
-
-
-def distinct_ratio(generations: Sequence[Generation]) -> float:
-    """Mean over answers of distinct tokens / tokens: 1 without repetition, near 0 in a loop."""
-    return float(np.mean([len(set(g.answer)) / max(len(g.answer), 1) for g in generations]))
-
-
-def change(before: Responses, after: Responses) -> float:
-    """Mean share of the answers' tokens that an edit changed: 1 - the ratio of matching blocks."""
-    if before.answers is None or after.answers is None:
-        raise ValueError("change compares benign answers: those to harmful prompts are not kept")
-    return float(
-        np.mean(
-            [
-                1 - SequenceMatcher(None, a, b, autojunk=False).ratio()
-                for a, b in zip(before.answers, after.answers, strict=True)
-            ]
-        )
-    )
-
-
-def condition_row(harmful: Responses, benign: Responses, before: dict[str, Responses]) -> dict:
-    """One row of the table of conditions; `before` holds the unedited "harmful" and "benign"."""
-    h, b = harmful.rate, benign.rate
-    return {
-        "harmful refused": h.value, "harmful low": h.low, "harmful high": h.high,
-        "benign refused": b.value, "benign low": b.low, "benign high": b.high,
-        "harmful perplexity": harmful.perplexity, "benign perplexity": benign.perplexity,
-        "benign perplexity ratio": benign.perplexity / before["benign"].perplexity,
-        "distinct tokens": benign.distinct, "benign change": change(before["benign"], benign),
-    }  # fmt: skip
-
-
-def choose_trial(trials: pd.DataFrame, *, most_refused: float = 0.1) -> int:
-    """The row to go on with: of those that leave at most `most_refused` of the harmful prompts
-    refused, the one with the lowest perplexity of their answers; the one with the fewest refusals
-    where none does (ties: lowest perplexity)."""
-    clean = trials[trials["harmful refused"] <= most_refused]
-    if len(clean):
-        return int(clean["harmful perplexity"].idxmin())
-    return int(trials.sort_values(["harmful refused", "harmful perplexity"]).index[0])

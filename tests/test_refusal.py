@@ -1,13 +1,10 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from tiny_models import tiny_gemma2, tiny_llama
+from tiny_models import tiny_llama
 
-from epkit import refusal, refusal_plots
+from epkit import refusal
 from epkit.activations import ActivationStream
-from epkit.generate import Generation
-from epkit.interventions import steer
 
 PROMPTS = ["How do tides work?", "Hi", "Name a fruit that is not red.", "What is a kite?"]
 
@@ -98,74 +95,3 @@ def test_directions_of_a_region(found):
     assert (directions["re-anchored"] @ d.means[k]) == (u[blob == 0] @ d.means[k]).max()
     means = torch.stack([x[blob == b].mean(0) for b in range(3)])
     torch.testing.assert_close(directions["contrast"], means[0] - means[2])
-
-
-@pytest.mark.parametrize("harmful", [True, False])
-def test_only_starts_of_harmful_answers_are_kept(harmful):
-    model = tiny_gemma2()
-    r = refusal.respond(model, PROMPTS, harmful=harmful, max_new_tokens=70, fluency=2)
-    assert (max(map(len, r.texts)) <= 60) == harmful
-    assert (r.answers is None) == harmful
-    assert r.refused.shape == (4,)
-    assert r.perplexity >= 1
-    assert 0 < r.distinct <= 1
-
-
-def test_respond_counts_refusals(monkeypatch):
-    texts = ["I'm sorry, no", "Fine", "I cannot do that", "Fine"]
-    monkeypatch.setattr(refusal, "answer_texts", lambda *_: texts)
-    r = refusal.respond(tiny_llama(), PROMPTS, harmful=False, max_new_tokens=2)
-    assert r.refused.tolist() == [True, False, True, False]
-    assert r.rate.value == 0.5
-
-
-def test_change_and_condition_row():
-    model, push = tiny_llama(), steer(torch.ones(16), 1.0, 5.0, [1])
-    before = {
-        side: refusal.respond(model, PROMPTS, harmful=side == "harmful", max_new_tokens=6)
-        for side in ("harmful", "benign")
-    }
-    same = refusal.condition_row(before["harmful"], before["benign"], before)
-    assert same["benign change"] == 0
-    assert same["benign perplexity ratio"] == 1
-    after = refusal.respond(model, PROMPTS, push, harmful=False, max_new_tokens=6)
-    assert 0 < refusal.change(before["benign"], after) <= 1
-    with pytest.raises(ValueError, match="not kept"):
-        refusal.change(before["harmful"], after)
-
-
-def test_distinct_ratio_by_hand():
-    answers = [Generation([1], [5, 5, 5, 5]), Generation([1], [5, 6])]
-    assert refusal.distinct_ratio(answers) == pytest.approx((0.25 + 1) / 2)
-
-
-def test_spaced_reaches_both_ends():
-    assert refusal.spaced(10, 4) == [0, 3, 6, 9]
-    assert refusal.spaced(3, 8) == [0, 1, 2]
-
-
-def test_choose_trial_follows_the_rule():
-    trials = pd.DataFrame(
-        {"harmful refused": [0.0, 0.1, 0.1, 0.5], "harmful perplexity": [9.0, 3.0, 2.0, 1.0]}
-    )
-    assert refusal.choose_trial(trials) == 2
-    assert refusal.choose_trial(trials.iloc[[3, 0]], most_refused=-1) == 0
-
-
-def test_figures_have_titles_and_labels(found):
-    *_, table = found
-    sides = {f"{s} {k}": [0.9, 0.1] for s in ("harmful", "benign") for k in ("refused", "low")}
-    sides |= {f"{s} high": [1.0, 0.3] for s in ("harmful", "benign")}
-    sides |= {f"{s} perplexity": [1.1, 2.5] for s in ("harmful", "benign")}
-    steering = {"direction": ["mean", "mean"], "alpha": [0, 0.5], "refused": [0.1, 0.6]}
-    steering |= {"low": [0, 0.4], "high": [0.2, 0.8], "perplexity": [1.2, 30.0]}
-    sweep = pd.DataFrame({"layer": [1, 1, 2], "p": [1, 2, 2], "left": [0.1, np.nan, 0.9]})
-    figures = [
-        refusal_plots.plot_regions(table, table.index[0]),
-        refusal_plots.plot_sweep(sweep, "left", "a title", "a label"),
-        refusal_plots.plot_conditions(pd.DataFrame(sides, index=["no edit", "mean"])),
-        refusal_plots.plot_steering(pd.DataFrame(steering)),
-    ]
-    for figure in figures:
-        assert figure.get_suptitle() or figure.axes[0].get_title()
-        assert all(axes.get_xlabel() or axes.get_ylabel() for axes in figure.axes)
