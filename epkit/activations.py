@@ -17,6 +17,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import nnsight
 import torch
@@ -52,6 +53,21 @@ class Chunk:
     clustered: torch.Tensor
     activations: dict[int, torch.Tensor]
     cursor: int
+
+
+class Places(NamedTuple):
+    """Where the activations of a stream stand: three (n,) int64 tensors."""
+
+    token: torch.Tensor
+    window: torch.Tensor
+    document: torch.Tensor
+
+
+def places(stream) -> Places:
+    """Token id, window and document of every activation of a `Chunk` or an `ActivationSet`."""
+    window = torch.arange(len(stream.lengths)).repeat_interleave(stream.lengths.long())
+    window = window[stream.clustered]
+    return Places(stream.tokens[stream.clustered].long(), window, stream.documents.long()[window])
 
 
 def truncate(chunk: Chunk, n: int) -> Chunk:

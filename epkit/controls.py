@@ -86,19 +86,33 @@ def matched_regions(
     """
     if not 0 <= region < len(dictionary):
         raise ValueError(f"region {region} is outside 0 … {len(dictionary) - 1}")
-    counts = dictionary.counts.double()
+    counts = dictionary.counts
     if counts[region] == 0:
         raise ValueError(f"region {region} has no members, so nothing can match it")
     allowed = counts > 0
     allowed[[region, *exclude]] = False
     if int(allowed.sum()) < n:
         raise ValueError(f"only {int(allowed.sum())} regions can match region {region}, not {n}")
-    points = torch.stack([counts.clamp(min=1).log10(), dictionary.coherence.double()], dim=1)
-    spread = points[counts > 0].std(dim=0)
-    scaled = points / torch.where(spread > 0, spread, 1.0)
-    apart = (scaled - scaled[region]).norm(dim=1)
+    apart = torch.full((len(dictionary),), torch.inf, dtype=torch.float64, device=counts.device)
+    some = counts > 0
+    apart[some] = unlikeness(
+        counts[some], dictionary.coherence[some], counts[region], dictionary.coherence[region]
+    )
     apart[~allowed] = torch.inf
     return apart.sort(stable=True).indices[:n]
+
+
+def unlikeness(members: Tensor, coherence: Tensor, own_members, own_coherence) -> Tensor:
+    """How far regions are from one in (log10 members, coherence): (K,), (K,) → (K,) float64.
+
+    Both coordinates are divided by their standard deviation over the K regions, which all have
+    members.
+    """
+    points = torch.stack([members.double().log10(), coherence.double()], dim=1)
+    own = torch.tensor([own_members, own_coherence], dtype=torch.float64, device=points.device)
+    own[0] = own[0].log10()
+    spread = points.std(dim=0, correction=0)
+    return ((points - own) / torch.where(spread > 0, spread, 1.0)).norm(dim=1)
 
 
 def bootstrap_mean(

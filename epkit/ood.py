@@ -20,7 +20,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from epkit.activations import ActivationStream
+from epkit.activations import ActivationStream, places
 from epkit.corpora import Document
 from epkit.dictionary import Dictionary
 from epkit.models import LanguageModel
@@ -188,8 +188,8 @@ class OODMonitor:
         found, document = [], []
         for chunk in stream.chunks():
             found.append(dictionary.assign(chunk.activations[layer])[1].cpu())
-            document.append(chunk.documents.repeat_interleave(chunk.lengths)[chunk.clustered])
-        sizes = torch.cat(document).long().bincount(minlength=n)
+            document.append(places(chunk).document)
+        sizes = torch.cat(document).bincount(minlength=n)
         rule = AlarmRule.fit(torch.cat(found).split(sizes.tolist()), false_alarm)
         return cls(dictionary, rule, model, layer, context)
 

@@ -6,14 +6,15 @@ shown yet, with one panel per layer and one colour per percentile.
 Does not know: models, tokenizers. `pictures` and `sphere` draw the regions of one dictionary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from epkit.dictionary import Dictionary
 from epkit.labels import drawable
@@ -176,3 +177,10 @@ def _panels(atlas: Atlas) -> tuple[Figure, dict[int, Axes], dict[float, tuple]]:
 def _leftmost(axes: dict[int, Axes]) -> Axes:
     """The leftmost panel."""
     return next(iter(axes.values()))
+
+
+def plain_ticks(axis: Axis, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Numbers at `steps` of every decade of a logarithmic axis, not powers of ten."""
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(NullFormatter())

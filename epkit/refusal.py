@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from torch import Tensor
 from epkit.activations import ActivationStream
 from epkit.calibration import calibrate
 from epkit.clustering import LeaderClustering
+from epkit.controls import unlikeness
 from epkit.dictionary import Dictionary
 from epkit.models import LanguageModel
 from epkit.refusal_judge import rate
@@ -183,8 +183,6 @@ def null_regions(
             f"{len(found)} regions refuse at most {max_rate:g} of their members, {n} are needed; "
             "add coarser percentiles"
         )
-    points = np.array([[np.log10(f.row.members), f.row.coherence] for f in found])
-    own = np.array([np.log10(like.members), like.coherence])
-    spread = np.where(points.std(axis=0) > 0, points.std(axis=0), 1)
-    apart = np.linalg.norm((points - own) / spread, axis=1)
-    return [found[i] for i in np.argsort(apart, kind="stable")[:n]]
+    rows = torch.tensor([[f.row.members, f.row.coherence] for f in found], dtype=torch.float64)
+    apart = unlikeness(*rows.T, like.members, like.coherence)
+    return [found[i] for i in apart.sort(stable=True).indices[:n].tolist()]

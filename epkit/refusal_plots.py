@@ -8,9 +8,9 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from epkit.plots import plain_ticks
 
 
 def plot_regions(table: pd.DataFrame, chosen: int) -> Figure:
@@ -68,7 +68,7 @@ def plot_conditions(table: pd.DataFrame) -> Figure:
     left.axvline(0.1, color="0.7", ls=":")
     left.set(xlim=(-0.03, 1.03), xlabel="share of prompts refused (95 %)")
     right.set(xscale="log", xlabel="perplexity of the answers\nunder the unedited model")
-    _plain_ticks(right.xaxis)
+    plain_ticks(right.xaxis)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle("Held-out prompts under each edit")
     return figure
@@ -85,16 +85,9 @@ def plot_steering(table: pd.DataFrame) -> Figure:
         right.plot(rows["alpha"], rows["perplexity"], marker="o", color=f"C{i}", label=name)
     left.set(ylim=(-0.03, 1.03), ylabel="share refused (95 %)")
     right.set(yscale="log", ylabel="perplexity (unedited model)")
-    _plain_ticks(right.yaxis)
+    plain_ticks(right.yaxis)
     for axes in (left, right):
         axes.set_xlabel("α, in typical norms of the layer")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center")
     figure.suptitle("Steering along the direction, benign prompts")
     return figure
-
-
-def _plain_ticks(axis: Axis) -> None:
-    """1, 2, 5, 10 … on a logarithmic axis, not powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(NullFormatter())

@@ -16,7 +16,6 @@ Does not know: models, tokenizers, texts (token ids are numbers to compare), cal
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,21 +34,6 @@ SPAN = 16
 """Tokens in a row that, met again in a later window, are a repetition and not a common phrase."""
 MAX_REVISITED = 0.25
 """Most of the second half that may repeat: growth is then understated by a third at most."""
-
-
-class Places(NamedTuple):
-    """Where the activations of a stream stand: three (n,) int64 tensors."""
-
-    token: Tensor
-    window: Tensor
-    document: Tensor
-
-
-def places(stream) -> Places:
-    """Token id, window and document of every activation of an `ActivationSet` or a `Chunk`."""
-    window = torch.arange(len(stream.lengths)).repeat_interleave(stream.lengths.long())
-    window = window[stream.clustered]
-    return Places(stream.tokens[stream.clustered].long(), window, stream.documents.long()[window])
 
 
 def document_orders(document: Tensor, n_orders: int, *, seed: int = 0) -> list[Tensor]:
@@ -149,8 +133,8 @@ def revisited(token: Tensor, window: Tensor, span: int = SPAN) -> Tensor:
     window; a window shorter than that is compared as a whole. This finds documents read again
     whether or not windows are cut in the same places. Repetition inside one window does not count.
 
-    token, window : (n,) of every activation in stream order; see `places`. Returns (n,) bool.
-    Raises ValueError where lengths differ, or for a span below 1.
+    token, window : (n,) of every activation in stream order (`activations.places`).
+    Returns (n,) bool. Raises ValueError where lengths differ, or for a span below 1.
     """
     if len(token) != len(window) or span < 1:
         raise ValueError(f"needs one window per token ({len(token)}, {len(window)}), span ≥ 1")

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from epkit.plots import plain_ticks
 
 PANEL = (4.6, 3.6)
 """Width and height of a panel in inches."""
@@ -37,8 +37,8 @@ def plot_growth(table: pd.DataFrame, title: str) -> Figure:
                 over.index, over["min"], over["max"], color=colours[name], alpha=0.2, lw=0
             )
         ax.set(xscale="log", yscale="log", xlabel="activations seen")
-        _plain_ticks(ax.xaxis, (1, 3))
-        _plain_ticks(ax.yaxis, (1, 2, 5))
+        plain_ticks(ax.xaxis, (1, 3))
+        plain_ticks(ax.yaxis, (1, 2, 5))
     _finish(figure, axes, "regions K", title)
     return figure
 
@@ -124,10 +124,3 @@ def _finish(figure: Figure, axes: dict[object, Axes], ylabel: str, title: str) -
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     figure.suptitle(title)
-
-
-def _plain_ticks(axis: Axis, steps: Sequence[int]) -> None:
-    """Numbers at `steps` of every decade of a logarithmic axis, not powers of ten."""
-    axis.set_major_locator(LogLocator(subs=steps))
-    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    axis.set_minor_formatter(NullFormatter())

@@ -17,7 +17,6 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from epkit.cache import ActivationSet
 from epkit.dictionary import Dictionary
 from epkit.matching import match
 
@@ -30,12 +29,6 @@ def stability_score(dictionary: Dictionary) -> Tensor:
     """
     c = dictionary.coherence.double()
     return (dictionary.counts * c.square()).log10().cpu()
-
-
-def document_of_activations(activations: ActivationSet) -> Tensor:
-    """Which document every activation of a set is from: (n,) int64, ascending."""
-    of_tokens = activations.documents.repeat_interleave(activations.lengths)
-    return of_tokens[activations.clustered].long()
 
 
 def document_halves(documents: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]:

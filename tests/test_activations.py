@@ -1,12 +1,14 @@
 """Activations: batched equals one at a time equals transformers' own hidden states."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
+from fake_stream import FakeStream
 from tiny_models import TINY, tiny_gpt2, tiny_llama, tiny_tokenizer
 
-from epkit.activations import ActivationStream, Chunk, truncate
+from epkit.activations import ActivationStream, Chunk, places, truncate
 from epkit.corpora import UniformTokens, as_corpus
 
 TEXTS = [
@@ -293,3 +295,21 @@ def test_activations_that_are_not_finite():
         RuntimeError, match=f"layer 1 are not finite in window {windows.index(70)}:"
     ):
         list(stream.chunks())
+
+
+def test_places_name_token_window_and_document_of_every_activation():
+    chunk = next(iter(FakeStream({3: torch.zeros(95, 2)}).chunks()))
+    token, window, document = places(chunk)
+    # nine windows of ten; their first token is left out
+    assert token.tolist() == list(range(1, 91))
+    assert window.tolist() == document.tolist() == [i // 10 for i in range(90)]
+
+
+def test_documents_of_activations_by_hand():
+    held = SimpleNamespace(
+        tokens=torch.arange(7, dtype=torch.int32),
+        documents=torch.tensor([0, 0, 3], dtype=torch.int32),
+        lengths=torch.tensor([2, 3, 2], dtype=torch.int32),
+        clustered=torch.tensor([False, True, False, True, True, False, True]),
+    )
+    assert places(held).document.tolist() == [0, 0, 0, 3]

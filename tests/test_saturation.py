@@ -20,7 +20,6 @@ from epkit.saturation import (
     document_orders,
     extrapolate,
     grow,
-    places,
     prefix_regions,
     regions_at,
     revisited,
@@ -51,15 +50,6 @@ def grown(u, cal):
 
 
 # ---- streams and their orders -------------------------------------------------------------------
-
-
-def test_places_name_token_window_and_document_of_every_activation(x):
-    chunk = next(iter(FakeStream({3: x[:95]}).chunks()))
-    token, window, document = places(chunk)
-    assert token.tolist() == list(
-        range(1, 91)
-    )  # nine windows of ten; their first token is left out
-    assert window.tolist() == document.tolist() == [i // 10 for i in range(90)]
 
 
 def test_orders_move_whole_documents():

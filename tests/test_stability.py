@@ -1,7 +1,6 @@
 """Stability: scores by hand, identical dictionaries, halves without a common document."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from epkit import Dictionary, LeaderClustering, calibrate
 from epkit.dictionary import RegionSums
 from epkit.stability import (
     document_halves,
-    document_of_activations,
     rank_correlation,
     recurrence,
     stability_score,
@@ -78,15 +76,6 @@ def test_rank_correlation_refuses_what_has_no_ranks():
         rank_correlation(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]))
     with pytest.raises(ValueError, match="differ"):
         rank_correlation(torch.ones(4), torch.arange(4))
-
-
-def test_document_of_activations_by_hand():
-    held = SimpleNamespace(
-        documents=torch.tensor([0, 0, 3], dtype=torch.int32),
-        lengths=torch.tensor([2, 3, 2], dtype=torch.int32),
-        clustered=torch.tensor([False, True, False, True, True, False, True]),
-    )
-    assert document_of_activations(held).tolist() == [0, 0, 0, 3]
 
 
 def test_halves_have_no_document_in_common():
