@@ -1,43 +1,66 @@
-"""epkit: Exemplar Partitioning of language-model activations, in notebooks."""
+"""epkit: Exemplar Partitioning of language-model activations, in notebooks.
 
-from epkit.activations import ActivationStream, Chunk
+The method is here at once and needs torch and numpy alone. What needs a model library, a widget or
+a plot is imported when it is first asked for (PEP 562).
+"""
+
+import importlib
+
 from epkit.build import build, build_from, load_atlas, save_atlas
-from epkit.cache import ActivationSet, cached
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
-from epkit.corpora import Corpus, load_corpus
+from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
-from epkit.export import export_html
-from epkit.lens import logit_lens
+from epkit.interventions import ablate, steer
 from epkit.members import Members
-from epkit.models import LanguageModel, load_model
-from epkit.ood import OODMonitor
-from epkit.regions import inspect
-from epkit.trace import trace_prompt
-from epkit.widgets import RegionExplorer
+
+_LATER = {
+    "ActivationSet": "epkit.lm.store",
+    "ActivationStream": "epkit.lm.activations",
+    "Chunk": "epkit.lm.chunks",
+    "Corpus": "epkit.lm.corpora",
+    "LanguageModel": "epkit.lm.models",
+    "OODMonitor": "epkit.monitor",
+    "RegionExplorer": "epkit.inspect.explorer",
+    "cached": "epkit.lm.store",
+    "export_html": "epkit.inspect.page",
+    "generate": "epkit.lm.generate",
+    "load_corpus": "epkit.lm.corpora",
+    "load_model": "epkit.lm.models",
+    "logit_lens": "epkit.lm.lens",
+    "match": "epkit.matching",
+    "trace_prompt": "epkit.lm.trace",
+}
+_MODULES = ("plots", "readouts")
 
 __all__ = [
-    "ActivationSet",
-    "ActivationStream",
     "Calibration",
-    "Chunk",
-    "Corpus",
     "Dictionary",
-    "LanguageModel",
     "LeaderClustering",
     "Members",
-    "OODMonitor",
-    "RegionExplorer",
+    "ablate",
     "build",
     "build_from",
-    "cached",
     "calibrate",
-    "export_html",
-    "inspect",
     "load_atlas",
-    "load_corpus",
-    "load_model",
-    "logit_lens",
+    "random_dictionary",
     "save_atlas",
-    "trace_prompt",
+    "steer",
+    *_LATER,
+    *_MODULES,
 ]
+
+
+def __getattr__(name: str):
+    if name in _LATER:
+        value = getattr(importlib.import_module(_LATER[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"epkit.{name}")
+    else:
+        raise AttributeError(f"module 'epkit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -22,14 +22,15 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from epkit.activations import ActivationStream, Chunk
 from epkit.build import build_from
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
-from epkit.corpora import load_corpus
 from epkit.dictionary import Dictionary
 from epkit.geometry import default_device, directions, full_precision
-from epkit.models import load_model
+from epkit.lm.activations import ActivationStream
+from epkit.lm.chunks import Chunk
+from epkit.lm.corpora import load_corpus
+from epkit.lm.models import load_model
 
 BATCH = 4096
 

@@ -15,6 +15,8 @@ SIGKILL included, goes on from there when it is asked for again, and ends with t
 Does not know: models and texts beyond handing them to `ActivationStream`; what a region means.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -22,17 +24,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from epkit.activations import ActivationStream, Chunk
 from epkit.build_state import Atlas, BuildState
-from epkit.cache import ActivationSet, cached
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.dictionary import Dictionary
+from epkit.files import cache_dir
 from epkit.geometry import default_device
+from epkit.lm.chunks import Chunk
+from epkit.lm.store import ActivationSet, cached
 from epkit.progress import progress
-from epkit.sources import cache_dir
+
+if TYPE_CHECKING:
+    from epkit.lm.activations import ActivationStream
 
 
 def build(
@@ -71,6 +77,8 @@ def build(
     ValueError : bad layers, percentiles, numbers; an empty stream; unusable activations; a
         threshold of zero.
     """
+    from epkit.lm.activations import ActivationStream  # here: `import epkit` loads no model library
+
     check_percentiles(percentiles)
     _check_count("n_activations", n_activations, 2)
     stream = ActivationStream(model, texts, layers, context=context, positions=positions)
@@ -190,7 +198,7 @@ class _Job:
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
-    def chunks(self, state: "BuildState") -> Iterator[Chunk]:
+    def chunks(self, state: BuildState) -> Iterator[Chunk]:
         """The rest of the stream; calibrates `state` first where it is new."""
         chunks = self.stream.chunks(start=state.cursor)
         if not state.parts:
@@ -217,7 +225,7 @@ class _Job:
             for layer in self.stream.layers
         }  # fmt: skip
 
-    def saturated(self, state: "BuildState") -> bool:
+    def saturated(self, state: BuildState) -> bool:
         window = self.saturation_window
         return window is not None and all(
             part.n_activations - part.last_founded > window for part in state.parts.values()

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from epkit.activations import Chunk, truncate
 from epkit.calibration import Calibration
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
 from epkit.files import read_tensors, write_tensors
 from epkit.geometry import as_activations, directions
+from epkit.lm.chunks import Chunk, truncate
 from epkit.members import MemberCollector
 
 Atlas = dict[tuple[int, float], Dictionary]

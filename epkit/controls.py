@@ -1,36 +1,21 @@
-"""Controls and intervals: what a result must beat, and how sure it is.
+"""Controls: what a result must beat.
 
 - `random_dictionary`: as many activations drawn at random from the same stream, used as exemplars.
   What it matches is due to having K directions of real activations, not to the partition.
 - `matched_regions`: for a region, the regions most like it in size and coherence, as null regions
   for an intervention.
-- `bootstrap_mean`, `bootstrap_difference`: percentile intervals over independent units (concepts,
-  prompts, seeds), the second paired.
 
 Does not know: models, tokens, files.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
 from epkit.geometry import Arrays, as_activations, directions
-
-
-class Interval(NamedTuple):
-    """A value and the limits of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def random_dictionary(
@@ -113,43 +98,3 @@ def unlikeness(members: Tensor, coherence: Tensor, own_members, own_coherence) -
     own[0] = own[0].log10()
     spread = points.std(dim=0, correction=0)
     return ((points - own) / torch.where(spread > 0, spread, 1.0)).norm(dim=1)
-
-
-def bootstrap_mean(
-    values: Arrays | Sequence[float], *, level: float = 0.95, draws: int = 10_000, seed: int = 0
-) -> Interval:
-    """Mean of (n,) independent values, with the percentile bootstrap interval.
-
-    Resamples the values with replacement (Efron 1979). With one value the interval is the value.
-
-    Raises
-    ------
-    ValueError : no values, not one-dimensional, not finite, or a level outside (0, 1).
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError("the bootstrap needs a list of at least one finite value")
-    if not 0 < level < 1:
-        raise ValueError(f"the level of an interval lies in (0, 1), not {level}")
-    rng = np.random.default_rng(seed)
-    means = np.concatenate([
-        values[rng.integers(len(values), size=(part, len(values)))].mean(axis=1)
-        for part in np.diff(np.append(np.arange(0, draws, 500), draws))
-    ])  # fmt: skip
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(values.mean()), float(low), float(high))
-
-
-def bootstrap_difference(
-    a: Arrays | Sequence[float], b: Arrays | Sequence[float], **options
-) -> Interval:
-    """Mean of a − b over units measured both ways (paired), as `bootstrap_mean` gives it.
-
-    Raises
-    ------
-    ValueError : a and b differ in length.
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.shape != b.shape:
-        raise ValueError(f"a paired difference needs equal lengths, got {a.shape} and {b.shape}")
-    return bootstrap_mean(a - b, **options)

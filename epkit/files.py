@@ -23,6 +23,16 @@ import torch
 from torch import Tensor
 
 
+def cache_dir() -> Path:
+    """The cache folder: `EPKIT_CACHE`, else `data/cache` of a checkout, else `~/.cache/epkit`."""
+    if os.environ.get("EPKIT_CACHE"):
+        return Path(os.environ["EPKIT_CACHE"]).expanduser()
+    root = Path(__file__).resolve().parents[1]
+    if (root / "pyproject.toml").is_file() and (root / "data" / "sources.toml").is_file():
+        return root / "data" / "cache"
+    return Path.home() / ".cache" / "epkit"
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     """Tensors and a JSON-able dict to a safetensors file with a checksum, atomically."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}

@@ -34,8 +34,9 @@ import yaml
 from nbconvert.filters import strip_ansi
 from papermill.engines import NBClientEngine, papermill_engines
 
-from epkit import files, pages
-from epkit.profiles import find_notebooks, load_profile, parameter_defaults, resolve
+from epkit import files
+from epkit.runner import pages
+from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACEBACK_LINES = 12

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from epkit.activations import Chunk
+from epkit.lm.chunks import Chunk
 
 WINDOW = 11
 """Tokens per window; the first is not clustered."""

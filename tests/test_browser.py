@@ -10,8 +10,8 @@ import pytest
 from browser import TOKEN, chromium, jupyterlab, until
 from region_examples import IMAGE, WordTokenizer, example_dictionary
 
-from epkit.export import export_html
-from epkit.regions import inspect
+from epkit.inspect.page import export_html
+from epkit.inspect.regions import inspect
 
 Keys = pytest.importorskip("selenium.webdriver", reason="selenium is not installed").Keys
 
@@ -21,7 +21,7 @@ NOTEBOOK = ROOT / "notebooks" / "02_inspect.ipynb"
 SETUP = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})
 from region_examples import built_atlas
-from epkit.widgets import RegionExplorer
+from epkit.inspect.explorer import RegionExplorer
 model, atlas = built_atlas()"""
 SHOWN = "return document.querySelector('.epkit-explorer .epkit-card')?.dataset.region"
 READY = """const context = window.jupyterapp?.shell.currentWidget?.sessionContext;

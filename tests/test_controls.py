@@ -6,15 +6,10 @@ import torch
 from conftest import mixture
 
 from epkit import Dictionary, LeaderClustering, calibrate
-from epkit.controls import (
-    Interval,
-    bootstrap_difference,
-    bootstrap_mean,
-    matched_regions,
-    random_dictionary,
-)
+from epkit.controls import matched_regions, random_dictionary
 from epkit.dictionary import RegionSums
 from epkit.geometry import directions
+from epkit.stats import Interval, bootstrap_difference, bootstrap_mean
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from epkit import pages
-from epkit.profiles import load_profile, parameter_defaults, resolve
+from epkit.runner import pages
+from epkit.runner.profiles import load_profile, parameter_defaults, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from epkit.profiles import load_profile
+from epkit.runner.profiles import load_profile
 
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAMES = {"pytorch": "torch"}

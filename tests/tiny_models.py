@@ -4,7 +4,7 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from epkit.models import LanguageModel, wrap_model
+from epkit.lm.models import LanguageModel, wrap_model
 
 # Threads cost tiny models more than they give, on a busy machine a hundred times more.
 torch.set_num_threads(1)

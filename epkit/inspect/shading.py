@@ -1,0 +1,195 @@
+"""Activations of the tokens around kept members, and the cells of all of them.
+
+A dictionary keeps tokens, not activations. They come back from the set on disk it was built from
+(`FromSet`) or by feeding the windows to the model again (`FromModel`). A causal model gives a token
+the same activation whatever follows, so a window is fed up to the last token that is asked for.
+
+`Census` assigns a whole stream to its nearest exemplars, with the runner-up of every activation.
+
+Does not know: text, HTML.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from epkit.dictionary import Dictionary
+from epkit.geometry import distances
+from epkit.lm.activations import ActivationStream
+from epkit.lm.models import LanguageModel
+from epkit.lm.store import ActivationSet
+from epkit.lm.text import StreamText
+from epkit.lm.tokens import Window
+
+BINS = 24
+"""Bars of a histogram of distances, from 0 to the threshold."""
+
+BLOCK = 512
+"""Activations of a step of a census: short enough to answer a click between two."""
+
+
+class FromSet:
+    """Activations looked up in the set that the dictionary was built from."""
+
+    def __init__(self, dictionary: Dictionary, activations: ActivationSet, text: StreamText):
+        made_of = dictionary.metadata.get("stream")
+        if activations.fingerprint != made_of:
+            raise ValueError(
+                "these activations are not of the stream the dictionary was built from; "
+                "give the set of the same model, texts, layers and context"
+            )
+        self.x = activations.layer(dictionary.metadata["layer"])[: len(text.places)]
+        self._text = text
+
+    def fetch(self, places: np.ndarray) -> Tensor:
+        """Activations of tokens: (P,) ascending places -> (P, D) float32, nan where none."""
+        row = torch.from_numpy(self._text.row[places])
+        there = (row >= 0) & (row < len(self.x))
+        out = torch.full((len(places), self.x.shape[1]), torch.nan)
+        out[there] = self.x[row[there]].float()
+        return out
+
+    def forget(self) -> None:
+        """Nothing is held."""
+
+
+class FromModel:
+    """Activations computed by feeding windows again; those of the last windows are held."""
+
+    def __init__(self, dictionary: Dictionary, model: LanguageModel, text: StreamText):
+        self._model = model
+        self._layer = dictionary.metadata["layer"]
+        self._text = text
+        self._held: dict[int, tuple[np.ndarray, Tensor]] = {}
+
+    def fetch(self, places: np.ndarray) -> Tensor:
+        """As `FromSet.fetch`."""
+        window = self._text.window(places)
+        last = {int(w): int(p) for w, p in zip(window, places, strict=True)}
+        self._feed({w: p for w, p in last.items() if w not in self._held or self._ends(w) < p})
+        out = torch.full((len(places), self._model.d_model), torch.nan)
+        for w in last:
+            own, x = self._held[w]
+            wanted = np.nonzero(window == w)[0]
+            slot = own.searchsorted(places[wanted])
+            known = (slot < len(own)) & (own[np.minimum(slot, len(own) - 1)] == places[wanted])
+            out[wanted[known]] = x[slot[known]]
+        return out
+
+    def forget(self) -> None:
+        """Let go of what is held."""
+        self._held.clear()
+
+    def _ends(self, window: int) -> int:
+        return int(self._held[window][0][-1])
+
+    def _feed(self, last: dict[int, int]) -> None:
+        """Run windows up to a place of each: {window: place}."""
+        windows, places = [], []
+        bos = self._model.tokenizer.bos_token_id
+        for w, place in last.items():
+            start = int(self._text.start[w])
+            first = int(self._text.tokens[start] == bos)
+            windows.append(Window(w, self._text.tokens[start : place + 1].tolist(), first))
+            places.append(np.arange(start + first, place + 1))
+        if not windows:
+            return
+        longest = max(2, *(len(w.tokens) for w in windows))
+        stream = _Windows(self._model, windows, self._layer, longest)
+        rows = torch.cat([c.activations[self._layer].float().cpu() for c in stream.chunks()])
+        for w, own, x in zip(last, places, rows.split([len(p) for p in places]), strict=True):
+            self._held[w] = (own, x)
+
+
+class _Windows(ActivationStream):
+    """A stream of windows that are tokens already."""
+
+    def __init__(self, model: LanguageModel, windows: list[Window], layer: int, context: int):
+        super().__init__(model, ["(windows)"], [layer], context=context)
+        self._fed = windows
+
+    def windows(self) -> Iterator[Window]:
+        return iter(self._fed)
+
+
+class Census:
+    """Voronoi cells of a stream: (n, D) activations, each counted for its nearest exemplar.
+
+    The nearest two come from the float32 product alone, without the exact decision of near ties
+    that `Dictionary.assign` makes: these counts are for looking.
+
+    Attributes
+    ----------
+    histogram : (K, BINS) int64, distances to the exemplar in equal bins of [0, threshold].
+    done : whether all activations are counted.
+    """
+
+    def __init__(self, dictionary: Dictionary, x: Tensor) -> None:
+        self.histogram = torch.zeros(len(dictionary), BINS, dtype=torch.int64)
+        self.done = False
+        self.block = BLOCK
+        self._dictionary = dictionary
+        self._pairs: list[Tensor] | Tensor = []
+        self._rest = iter(x.split(BLOCK))
+
+    def steps(self) -> Iterator[None]:
+        """Count block by block; may be left and taken up again."""
+        d, k = self._dictionary, len(self._dictionary)
+        for block in self._rest:
+            near = distances(d.directions(block), d.exemplars).topk(min(2, k), largest=False)
+            region, gap = near.indices[:, 0].cpu(), near.values[:, 0].cpu()
+            bins = (gap / max(d.threshold, 1e-9) * BINS).long().clamp_(0, BINS - 1)
+            flat = (region * BINS + bins).bincount(minlength=k * BINS)
+            self.histogram += flat.view(k, BINS)
+            if k > 1:
+                self._pairs.append(region * k + near.indices[:, 1].cpu())
+            yield
+        if not self.done:
+            self._pairs = torch.cat(self._pairs or [torch.zeros(0, dtype=torch.int64)]).sort()[0]
+            self.done = True
+
+    def runners_up(self, region: int, most: int) -> list[tuple[int, int]]:
+        """(region, members): what comes second for a region's members, the most frequent first."""
+        k = len(self._dictionary)
+        edges = torch.tensor([region * k, (region + 1) * k])
+        low, high = torch.searchsorted(self._pairs, edges).tolist()
+        return frequent(self._pairs[low:high] - region * k, most)
+
+
+def frequent(values: Tensor, most: int) -> list[tuple[int, int]]:
+    """(value, how often) of the most frequent values; ties go to the lowest value."""
+    value, n = values.unique(return_counts=True)
+    order = n.argsort(descending=True, stable=True)[:most]
+    return list(zip(value[order].tolist(), n[order].tolist(), strict=True))
+
+
+def context_cosines(
+    dictionary: Dictionary,
+    source: FromSet | FromModel,
+    region: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> list[np.ndarray]:
+    """u·e of every token of spans with the exemplar of the region each span is shown for.
+
+    Parameters
+    ----------
+    region, low, high : (S,) regions and the places [low, high) of their contexts.
+
+    Returns
+    -------
+    S float32 arrays of high - low cosines, nan for tokens that are no activations.
+    """
+    places = np.unique(np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)]))
+    x = source.fetch(places)
+    known = x.isfinite().all(dim=1)
+    u = torch.full_like(x, torch.nan)
+    u[known] = dictionary.directions(x[known]).cpu()
+    out = []
+    exemplars = dictionary.exemplars.cpu()
+    for r, a, b in zip(region, low, high, strict=True):
+        first = places.searchsorted(a)
+        out.append((u[first : first + b - a] @ exemplars[r]).numpy())
+    return out

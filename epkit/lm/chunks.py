@@ -1,0 +1,64 @@
+"""A piece of a stream of activations: whole windows, their tokens, and where each one stands.
+
+Does not know: models, texts, what is done with the activations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Whole windows of a stream, in its order: W windows, T tokens, n activations.
+
+    tokens (T,) int32: all tokens fed, BOS included. lengths (W,) int32: tokens per window.
+    documents (W,) int32: which document of the stream, from 0, a window is of.
+    clustered (T,) bool: which tokens are activations of the stream; its sum is n.
+    activations {layer: (n, D)} in the model's dtype, on its device, rows in token order.
+    cursor: windows up to the end of this chunk; give it as `start` to go on after it.
+    """
+
+    tokens: torch.Tensor
+    lengths: torch.Tensor
+    documents: torch.Tensor
+    clustered: torch.Tensor
+    activations: dict[int, torch.Tensor]
+    cursor: int
+
+
+class Places(NamedTuple):
+    """Where the activations of a stream stand: three (n,) int64 tensors."""
+
+    token: torch.Tensor
+    window: torch.Tensor
+    document: torch.Tensor
+
+
+def places(stream) -> Places:
+    """Token id, window and document of every activation of a `Chunk` or an `ActivationSet`."""
+    window = torch.arange(len(stream.lengths)).repeat_interleave(stream.lengths.long())
+    window = window[stream.clustered]
+    return Places(stream.tokens[stream.clustered].long(), window, stream.documents.long()[window])
+
+
+def truncate(chunk: Chunk, n: int) -> Chunk:
+    """The part of a chunk up to its n-th activation, 1 ≤ n; its last window may be cut short."""
+    if n >= int(chunk.clustered.sum()):
+        return chunk
+    end = int(chunk.clustered.nonzero()[n - 1]) + 1
+    starts = chunk.lengths.cumsum(0) - chunk.lengths
+    windows = int((starts < end).sum())
+    lengths = chunk.lengths[:windows].clone()
+    lengths[-1] = end - int(starts[windows - 1])
+    return Chunk(
+        tokens=chunk.tokens[:end],
+        lengths=lengths,
+        documents=chunk.documents[:windows],
+        clustered=chunk.clustered[:end],
+        activations={layer: x[:n] for layer, x in chunk.activations.items()},
+        cursor=chunk.cursor - (len(chunk.lengths) - windows),
+    )

@@ -1,0 +1,136 @@
+"""Logit lens: which next tokens a direction promotes and which it suppresses.
+
+    logits = W_U · final_norm(direction)
+
+through the model's own final norm and unembedding, tied or not, its bias and soft-capping included
+where it has them. The direction stands alone: the centre is not added, since a direction is what
+sets a region apart from the centre.
+
+Both kinds of final norm ignore the length of what they are given, but for their eps. A direction of
+length 1 in D dimensions has a mean square of 1/D, which an eps of 1e-5 would notice, so directions
+are scaled to a mean square of 1 first. A LayerNorm's own bias adds the same logits to every region.
+
+Does not know: dictionaries, members, how tokens are shown.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from epkit.geometry import as_activations, full_precision
+from epkit.lm.models import LanguageModel, final_norm, unembedding
+
+REGIONS = 2048
+"""Directions per block of the product with the unembedding."""
+
+VOCABULARY = 16384
+"""Tokens per block, so that neither (K, vocabulary) nor a float32 W_U exists at full size."""
+
+
+@dataclass(frozen=True, eq=False)
+class LogitLens:
+    """Tokens that K directions promote and suppress most, and their logits.
+
+    Attributes
+    ----------
+    promoted, suppressed : (K, k) int64 token ids, the strongest first.
+    promoted_logits : (K, k) float32, descending.
+    suppressed_logits : (K, k) float32, ascending.
+    """
+
+    promoted: Tensor
+    promoted_logits: Tensor
+    suppressed: Tensor
+    suppressed_logits: Tensor
+
+    def __len__(self) -> int:
+        return len(self.promoted)
+
+
+@torch.no_grad()
+def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLens:
+    """Promoted and suppressed tokens of directions: W_U · final_norm(direction), in float32.
+
+    Parameters
+    ----------
+    model : of `load_model`.
+    directions : (K, D) exemplars or means of a dictionary, or any directions; lengths do not count.
+    k : tokens of either kind per direction.
+
+    Returns
+    -------
+    `LogitLens` on the CPU. Only ids that the tokenizer knows are ranked.
+
+    Raises
+    ------
+    ValueError : wrong D, not finite, a zero direction, or k outside 1 … vocabulary.
+    """
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= model.vocab_size:
+        raise ValueError(f"k must lie in 1 … {model.vocab_size}, the vocabulary, got {k!r}")
+    normed = _normed(model, directions)
+    head = unembedding(model)
+    cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
+    found: dict[bool, list[tuple[Tensor, Tensor]]] = {True: [], False: []}
+    for first in range(0, model.vocab_size, VOCABULARY):
+        tokens = slice(first, min(first + VOCABULARY, model.vocab_size))
+        weight = head.weight[tokens].float()
+        bias = None if getattr(head, "bias", None) is None else head.bias[tokens].float()
+        for largest, (logits, ids) in _extremes(normed, weight, bias, k).items():
+            found[largest].append((logits, ids + first))
+    promoted, suppressed = (_best(found[largest], k, largest) for largest in (True, False))
+    if cap:  # monotone, so it changes logits and not their order
+        promoted, suppressed = ((cap * torch.tanh(x / cap), i) for x, i in (promoted, suppressed))
+    return LogitLens(promoted[1].cpu(), promoted[0].cpu(), suppressed[1].cpu(), suppressed[0].cpu())
+
+
+def token_texts(tokenizer, ids: Tensor | list[int]) -> list[str]:
+    """The text of every token id by itself, its leading space included: (M,) → M strings.
+
+    Bytes that are no text by themselves come out as the replacement character.
+    """
+    ids = ids.tolist() if isinstance(ids, Tensor) else list(ids)
+    if not ids:
+        return []
+    texts = tokenizer.batch_decode([[i] for i in ids], clean_up_tokenization_spaces=False)
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    # A tokenizer of the SentencePiece kind drops the space of what it takes for a text's start.
+    return [
+        f" {text}" if (piece or "").startswith("▁") and not text.startswith(" ") else text
+        for text, piece in zip(texts, pieces, strict=True)
+    ]
+
+
+def _normed(model: LanguageModel, directions: Tensor) -> Tensor:
+    """final_norm of the directions, in float32 whatever the model's dtype: (K, D) → (K, D)."""
+    x = as_activations(directions, model.d_model, model.device)
+    length = x.norm(dim=1, keepdim=True)
+    if not length.all():
+        raise ValueError("a direction is zero: the logit lens needs one with a length")
+    norm: nn.Module = copy.deepcopy(final_norm(model)).float()
+    return norm(x / length * model.d_model**0.5)
+
+
+def _extremes(
+    normed: Tensor, weight: Tensor, bias: Tensor | None, k: int
+) -> dict[bool, tuple[Tensor, Tensor]]:
+    """Largest (True) and smallest (False) logits within a block of tokens, and their columns."""
+    k = min(k, len(weight))
+    parts: dict[bool, list] = {True: [], False: []}
+    with full_precision():
+        for rows in normed.split(REGIONS):
+            logits = nn.functional.linear(rows, weight, bias)
+            for largest in parts:
+                parts[largest].append(logits.topk(k, dim=1, largest=largest))
+    return {
+        largest: (torch.cat([p.values for p in got]), torch.cat([p.indices for p in got]))
+        for largest, got in parts.items()
+    }
+
+
+def _best(blocks: list[tuple[Tensor, Tensor]], k: int, largest: bool) -> tuple[Tensor, Tensor]:
+    """The k extreme of the blocks' candidates: logits (K, k) and token ids (K, k)."""
+    logits, ids = (torch.cat(part, dim=1) for part in zip(*blocks, strict=True))
+    top = logits.topk(k, dim=1, largest=largest)
+    return top.values, ids.gather(1, top.indices)

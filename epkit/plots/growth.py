@@ -1,0 +1,186 @@
+"""Pictures of a whole atlas (growth, sizes, coherence, distances of members) and of a trace.
+
+Functions take an atlas {(layer, percentile): Dictionary} and return a matplotlib Figure that is not
+shown yet, with one panel per layer and one colour per percentile.
+
+Does not know: models, tokenizers. `pictures` and `sphere` draw the regions of one dictionary.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+from epkit.dictionary import Dictionary
+from epkit.lm.trace import Trace
+from epkit.plots.labels import drawable
+
+Atlas = Mapping[tuple[int, float], Dictionary]
+
+PANEL = (4.6, 3.4)
+"""Width and height of a panel in inches."""
+
+
+# ---- how a dictionary grew and what its regions are like ----------------------------------------
+
+
+def plot_growth(atlas: Atlas) -> Figure:
+    """Regions founded against activations seen; a curve that lies flat has saturated."""
+    figure, axes, colours = _panels(atlas)
+    for (layer, p), d in atlas.items():
+        seen, regions = d.growth()
+        axes[layer].plot(seen, regions, color=colours[p], label=f"p {p:g}: {len(d):,}")
+    for layer, ax in axes.items():
+        ax.set(title=f"layer {layer}", xlabel="activations seen", ylim=(0, None))
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.yaxis.set_major_formatter("{x:,.0f}")
+        ax.legend(title="percentile: regions", frameon=False)
+    _leftmost(axes).set_ylabel("regions founded")
+    figure.suptitle("Growth of the dictionary")
+    return figure
+
+
+def plot_sizes(atlas: Atlas) -> Figure:
+    """Members of every region against its rank by size, both on logarithmic axes."""
+    figure, axes, colours = _panels(atlas)
+    for (layer, p), d in atlas.items():
+        counts = d.counts.sort(descending=True).values
+        alone = (counts == 1).double().mean().item()
+        label = f"p {p:g}: {alone:.0%}"
+        axes[layer].plot(np.arange(1, len(d) + 1), counts, color=colours[p], label=label)
+    for layer, ax in axes.items():
+        ax.set(title=f"layer {layer}", xlabel="rank of the region", xscale="log", yscale="log")
+        ax.legend(title="percentile: regions of one member", frameon=False)
+    _leftmost(axes).set_ylabel("members")
+    figure.suptitle("Sizes of the regions")
+    return figure
+
+
+def plot_coherence(atlas: Atlas, min_members: int = 5) -> Figure:
+    """Distribution of coherence |Σu|/N over the regions with at least `min_members` members."""
+    figure, axes, colours = _panels(atlas)
+    for (layer, p), d in atlas.items():
+        coherence = d.coherence[d.counts >= min_members].numpy()
+        label = f"p {p:g}: {len(coherence):,}"
+        _shares(axes[layer], coherence, None, np.linspace(0, 1, 51), colours[p], label)
+    for layer, ax in axes.items():
+        ax.set(title=f"layer {layer}", xlabel="coherence", xlim=(0, 1))
+        ax.legend(title="percentile: regions", edgecolor="none", loc="upper left")
+    _leftmost(axes).set_ylabel("share of regions")
+    figure.suptitle(f"Coherence of the regions with {min_members} members or more")
+    return figure
+
+
+def plot_distances(atlas: Atlas) -> Figure:
+    """Distances of members to their exemplar, against the threshold θ (dotted).
+
+    From the random members that a build keeps of every region, each weighted by the members it
+    stands for; exemplars themselves, at distance 0, are left out.
+
+    Raises ValueError for a dictionary without members.
+    """
+    figure, axes, colours = _panels(atlas)
+    for (layer, p), d in atlas.items():
+        if d.members is None:
+            raise ValueError(f"the dictionary of layer {layer}, p {p:g} has no members: build it")
+        distance, weight = _sampled_distances(d)
+        label = f"p {p:g}: {d.threshold:.2f}"
+        _shares(axes[layer], distance, weight, np.linspace(0, 2, 101), colours[p], label)
+        axes[layer].axvline(d.threshold, color=colours[p], linestyle=":")
+    for layer, ax in axes.items():
+        widest = max(d.threshold for (at, _), d in atlas.items() if at == layer)
+        ax.set(title=f"layer {layer}", xlabel="distance to the exemplar", xlim=(0, 1.1 * widest))
+        ax.legend(title="percentile: θ", edgecolor="none", loc="upper left")
+    _leftmost(axes).set_ylabel("share of members")
+    figure.suptitle("Distances of members, and the threshold")
+    return figure
+
+
+def plot_trace(trace: Trace, per_row: int = 16) -> Figure:
+    """A prompt's path: a cell per token and layer, coloured by distance, with the region's number.
+
+    A number in brackets is that of a region farther than θ. Long prompts go on below, `per_row`
+    tokens to a row. Tokens that are not clustered (BOS) stay grey.
+    """
+    n, layers = len(trace.tokens), len(trace.layers)
+    rows = -(-n // per_row)
+    figure, axes = plt.subplots(
+        rows, 1, figsize=(0.68 * min(n, per_row) + 2, rows * (0.34 * layers + 0.9) + 0.5),
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    colours = plt.get_cmap("viridis_r").with_extremes(bad="0.85")
+    highest = max(1e-6, float(trace.distance.nan_to_num(0).max()))
+    for row, ax in enumerate(axes[:, 0]):
+        part = slice(row * per_row, min((row + 1) * per_row, n))
+        distance = trace.distance[:, part].numpy()
+        image = ax.imshow(distance, cmap=colours, vmin=0, vmax=highest, aspect="auto")
+        for (y, x), d in np.ndenumerate(distance):
+            region = int(trace.region[y, part.start + x])
+            text = f"{region}" if trace.within[y, part.start + x] else f"({region})"
+            colour = "white" if d > 0.55 * highest else "black"
+            ax.text(x, y, text if region >= 0 else "", ha="center", va="center", color=colour)
+        texts = [drawable(text, 12) for text in trace.texts[part]]
+        ax.set_xticks(range(len(texts)), texts, rotation=35, ha="right", rotation_mode="anchor")
+        ax.set_yticks(range(layers), trace.layers)
+        ax.set(ylabel="layer", xlim=(-0.5, min(n, per_row) - 0.5))
+        sns.despine(ax=ax, left=True, bottom=True)
+    axes[-1, 0].set_xlabel("token")
+    figure.colorbar(image, ax=axes[:, 0], label="distance to exemplar", pad=0.01)
+    figure.suptitle("Path of a prompt: its tokens' regions (in brackets: farther than θ)")
+    return figure
+
+
+def _sampled_distances(d: Dictionary) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of the kept random members that are not exemplars, and their weights."""
+    member = (d.members.random_index >= 0) & (d.members.random_index != d.exemplar_index[:, None])
+    weight = (d.counts - 1)[:, None] / member.sum(1, keepdim=True).clamp(min=1)
+    return d.members.random_distance[member].numpy(), weight.expand_as(member)[member].numpy()
+
+
+def _shares(
+    ax: Axes, values: np.ndarray, weights: np.ndarray | None, bins: np.ndarray, colour, label: str
+) -> None:
+    """An outlined histogram whose bars add up to 1; nothing but a legend entry for no values."""
+    weights = np.ones(len(values)) if weights is None else weights
+    ax.hist(
+        values, bins=bins, weights=weights / max(weights.sum(), 1e-12), histtype="step",
+        color=colour, label=label, linewidth=1.5,
+    )  # fmt: skip
+
+
+def _panels(atlas: Atlas) -> tuple[Figure, dict[int, Axes], dict[float, tuple]]:
+    """A figure with one panel per layer, and a colour per percentile."""
+    if not atlas:
+        raise ValueError("the atlas is empty: there is no dictionary to draw")
+    layers = sorted({layer for layer, _ in atlas})
+    percentiles = sorted({p for _, p in atlas})
+    figure, axes = plt.subplots(
+        1, len(layers), figsize=(PANEL[0] * len(layers), PANEL[1]), sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for ax in axes[0]:
+        sns.despine(ax=ax)
+    palette = sns.color_palette("viridis", len(percentiles))
+    return (
+        figure,
+        dict(zip(layers, axes[0], strict=True)),
+        dict(zip(percentiles, palette, strict=True)),
+    )
+
+
+def _leftmost(axes: dict[int, Axes]) -> Axes:
+    """The leftmost panel."""
+    return next(iter(axes.values()))
+
+
+def plain_ticks(axis: Axis, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Numbers at `steps` of every decade of a logarithmic axis, not powers of ten."""
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,223 @@
+"""Tests of epkit.widgets and epkit.prompt_tokens."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from region_examples import IMAGE, TEXTS, WordTokenizer, built_atlas, example_dictionary
+
+from epkit.inspect.explorer import RegionExplorer
+from epkit.inspect.region_list import PAGE
+from epkit.lm.activations import ActivationStream
+from epkit.lm.store import cached
+
+
+@pytest.fixture(scope="module")
+def built():
+    return built_atlas()
+
+
+@pytest.fixture
+def explorer(built):
+    return RegionExplorer(*built)
+
+
+def listed(explorer):
+    return [region for _, region in explorer.list.options]
+
+
+def test_opens_on_the_largest_region_with_its_neighbours(explorer, built):
+    d = built[1][1, 1]
+    largest = int(d.counts.argmax())
+    assert explorer.region == largest
+    assert listed(explorer)[0] == largest
+    assert len(listed(explorer)) == PAGE
+    assert f'data-region="{largest}"' in explorer.card.value
+    assert [b.region for b in explorer.nearest] == [
+        link.region for link in explorer.regions.card(largest, refined=False).nearest
+    ]
+
+
+def test_layer_and_percentile_choose_the_dictionary(explorer, built):
+    explorer.percentile.value = 5
+    assert explorer.regions.dictionary is built[1][1, 5]
+    explorer.layer.value = 2
+    assert explorer.regions.dictionary is built[1][2, 5]
+    assert "70 regions" in explorer.about.value
+
+
+def test_list_pages_and_choosing_a_line_shows_the_region(explorer):
+    first = listed(explorer)
+    explorer.next.click()
+    assert not set(listed(explorer)) & set(first)
+    assert explorer.list.value is None
+    explorer.list.value = region = listed(explorer)[3]
+    assert explorer.region == region
+    assert f'data-region="{region}"' in explorer.card.value
+    explorer.previous.click()
+    assert listed(explorer) == first
+    explorer.back.click()
+    assert explorer.region == first[0]
+    assert explorer.back.disabled
+
+
+def test_neighbours_lead_on_and_keep_their_buttons(explorer):
+    buttons = list(explorer.nearest)
+    target = buttons[2].region
+    buttons[2].click()
+    assert explorer.region == target
+    assert explorer.nearest == buttons
+    assert target not in [b.region for b in explorer.nearest]
+    explorer.sort.value = "nearest"
+    assert listed(explorer)[0] == target
+    other = explorer.nearest[0].region
+    assert listed(explorer)[1] == other
+    explorer.nearest[0].click()
+    assert listed(explorer)[0] == other
+
+
+def test_search_narrows_the_list_and_bad_queries_get_a_sentence(explorer):
+    explorer.query.value = "c"
+    everything = len(explorer.regions)
+    assert 0 < len(listed(explorer)) < everything
+    assert "whose token holds" in explorer.status.value
+    explorer.field.value = "context"
+    explorer.query.value = r"Par.s"
+    assert "text around it that matches" in explorer.status.value
+    before = listed(explorer)
+    explorer.query.value = "(<b>"
+    assert "is not a regular expression" in explorer.status.value
+    assert "&lt;b&gt;" in explorer.status.value
+    assert listed(explorer) == before
+    explorer.query.value = ""
+    explorer.field.value = "lens"
+    explorer.query.value = "a"
+    assert "promote a token" in explorer.status.value
+    explorer.query.value = "no such token"
+    assert listed(explorer) == []
+    assert "0–0 of 0" in explorer.page.value
+
+
+def test_prompt_tokens_lead_to_the_region_that_assign_gives(explorer, built):
+    model, atlas = built
+    prompt = "In Paris." + IMAGE
+    explorer.prompt.text.value = prompt
+    stream = ActivationStream(model, [prompt], [1])
+    region, distance = atlas[1, 1].assign(next(stream.chunks()).activations[1])
+    labels = [label for label, _ in explorer.prompt.tokens.options]
+    assert labels[:4] == ["I", "n", "␣", "P"]
+    assert labels[-1] == IMAGE
+    assert len(labels) == len(region)
+    explorer.prompt.tokens.value = 3
+    assert explorer.region == int(region[3])
+    assert f"distance {distance[3]:.3f}" in explorer.prompt.tokens.tooltips[3]
+    assert f"nth-child({len(labels)})" in explorer.prompt.colours.value
+    explorer.layer.value = 2
+    region, _ = atlas[2, 1].assign(
+        next(ActivationStream(model, [prompt], [2]).chunks()).activations[2]
+    )
+    explorer.prompt.tokens.value = 0
+    assert explorer.region == int(region[0])
+    explorer.prompt.text.value = ""
+    assert explorer.prompt.tokens.layout.display == "none"
+
+
+def test_contexts_are_shaded_between_clicks(built):
+    async def session():
+        explorer = RegionExplorer(*built)
+        assert "being computed" in explorer.card.value
+        explorer.nearest[0].click()  # the task of the first region is dropped
+        await asyncio.wait_for(explorer._task, 30)
+        return explorer
+
+    explorer = asyncio.run(session())
+    assert "being computed" not in explorer.card.value
+    assert f'data-region="{explorer.region}"' in explorer.card.value
+    assert "--c:" in explorer.card.value
+    assert any(b.layout.display == "" for b in explorer.competitors)
+
+
+def test_given_activations_shade_at_once(built, tmp_path, monkeypatch):
+    monkeypatch.setenv("EPKIT_CACHE", str(tmp_path))
+    model, atlas = built
+    stream = ActivationStream(model, TEXTS, [1, 2], context=64)
+    explorer = RegionExplorer(model, atlas, activations=cached(stream, 900, show_progress=False))
+    assert "--c:" in explorer.card.value
+
+
+def test_tokenizer_alone_leaves_the_prompt_out(built):
+    model, atlas = built
+    explorer = RegionExplorer(model.tokenizer, atlas)
+    assert explorer.prompt.text.disabled
+    assert "No shade" in explorer.card.value
+    explorer.field.value = "lens"
+    explorer.query.value = "a"
+    assert "needs the model or a logit lens" in explorer.status.value
+    with pytest.raises(ValueError, match="atlas is empty"):
+        RegionExplorer(model, {})
+
+
+def test_hostile_tokens_are_escaped_wherever_html_is_read():
+    explorer = RegionExplorer(WordTokenizer(), {(1, 1): example_dictionary()})
+    seen = set()
+    for k in range(40):
+        explorer.go(k)
+        for html in (explorer.card.value, explorer.status.value, explorer.about.value):
+            assert "<img" not in html
+            assert "<script" not in html
+            seen |= {"image"} if "&lt;img src=x" in html else set()
+    assert seen == {"image"}
+
+
+def test_answers_within_a_third_of_a_second_at_twenty_thousand_regions():
+    d = example_dictionary(k=20_000, n=1_000_000, dim=256)
+    words = ["<bos>", *(f" word{i}" for i in range(4999))]
+    generator = np.random.default_rng(0)
+    tokens = torch.from_numpy(generator.integers(1, 5000, len(d.members.tokens))).int()
+    d.members.tokens.copy_(torch.where(d.members.clustered, tokens, 0))
+    explorer = RegionExplorer(WordTokenizer(words), {(1, 1): d})
+    explorer.query.value = "word77"  # lays the indexes out, once
+
+    def change(widget, values):
+        return [lambda v=v: setattr(widget, "value", v) for v in values]
+
+    actions = {
+        "token": change(explorer.query, ["word1", "word2", "word44", ""]),
+        "size": change(explorer.sort, ["coherence", "size", "coherence"]),
+        "nearest": change(explorer.sort, ["nearest", "size", "nearest"]),
+        "neighbour": [explorer.nearest[0].click, explorer.nearest[1].click],
+        "list": [lambda i=i: setattr(explorer.list, "value", listed(explorer)[i]) for i in (4, 9)],
+        "page": [explorer.next.click, explorer.next.click],
+        "field": change(explorer.field, ["context"]),
+        "context": change(explorer.query, [r"word12 word\d", "word3(3|4)4", r"\bword9\b", "e"]),
+    }
+    for name, acts in actions.items():
+        took = []
+        for act in acts:
+            began = time.perf_counter()
+            act()
+            took.append(time.perf_counter() - began)
+        assert min(took) < 0.3, (name, took)  # the least: other work shares the machine
+
+
+def test_prompts_and_shading_in_two_threads_do_not_meet(built):
+    explorer = RegionExplorer(*built)
+    failed = []
+
+    def shade():
+        try:
+            for k in range(40):
+                explorer.regions.card(k)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=shade)
+    thread.start()
+    for i in range(40):
+        explorer.prompt.text.value = f"In Paris {i}"
+    thread.join(60)
+    assert failed == []
+    assert len(explorer.prompt.tokens.options) == len("In Paris 39")

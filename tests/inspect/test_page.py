@@ -1,0 +1,129 @@
+"""Tests of epkit.export: the file and its data (how it looks in a browser: test_browser)."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from region_examples import (
+    IMAGE,
+    SCRIPT,
+    TEXTS,
+    WordTokenizer,
+    built_atlas,
+    example_dictionary,
+)
+
+from epkit.inspect.facts import LINKS
+from epkit.inspect.page import SHADES, export_html
+from epkit.inspect.regions import inspect
+from epkit.lm.activations import ActivationStream
+from epkit.lm.store import cached
+
+
+def data_of(path):
+    page = path.read_text(encoding="utf-8")
+    (block,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    return page, json.loads(block)
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    d = example_dictionary()
+    path = export_html(d, tmp_path_factory.mktemp("page") / "sub" / "page.html", WordTokenizer())
+    return d, path
+
+
+def test_hostile_tokens_cannot_leave_the_data(example):
+    page, data = data_of(example[1])
+    assert IMAGE in data["texts"]
+    assert SCRIPT in data["texts"]
+    assert IMAGE not in page
+    assert SCRIPT not in page
+    assert len(re.findall(r"<script", page)) == len(re.findall(r"</script", page)) == 2
+    assert "<title>Regions: &lt;b&gt;words&lt;/b&gt;, layer 1, percentile 1</title>" in page
+    assert "innerHTML" not in page
+    assert "{{data}}" in data["texts"]  # a token, not a place to fill
+
+
+def test_page_fetches_nothing_and_its_script_is_named_by_hash(example):
+    page, _ = data_of(example[1])
+    assert "default-src 'none'" in page
+    assert "script-src 'sha256-" in page
+    assert not re.search(r'(src|href)="?(https?:|//)|url\(|@import|fetch\(|XMLHttp', page)
+    assert [p.name for p in example[1].parent.iterdir()] == ["page.html"]
+
+
+def test_page_holds_what_the_cards_say(example):
+    d, path = example
+    _, data = data_of(path)
+    regions = inspect(d, WordTokenizer())
+    assert data["counts"] == d.counts.tolist()
+    for k in range(len(d)):
+        card = regions[k].card
+        (kind, at, gap, tokens), *rest = data["contexts"][k]
+        assert data["kinds"][kind] == "exemplar"
+        assert [data["texts"][t] for t in tokens] == card.exemplar.tokens
+        assert (at, gap) == (card.exemplar.at, 0)
+        shown = {name: [c for c in rest if data["kinds"][c[0]] == name] for name in data["titles"]}
+        shown = {name: contexts for name, contexts in shown.items() if contexts}
+        assert list(shown) == list(card.members)
+        for name, contexts in shown.items():
+            full = card.members[name]
+            assert len(contexts) == (len(full) if name == "all" else min(5, len(full)))
+            for (_, own, distance, ids), c in zip(contexts, full, strict=False):
+                assert data["texts"][ids[own]] == c.tokens[c.at]
+                assert distance == pytest.approx(c.distance, abs=1e-4)
+        assert data["nearest"][k] == [link.region for link in card.nearest]
+        assert len(data["nearest"][k]) == LINKS
+    assert data["promoted"] is data["bars"] is data["competitors"] is None
+    assert "No shade" in data["note"]
+
+
+def test_shade_lens_and_counts_come_from_model_and_activations(tmp_path, monkeypatch):
+    monkeypatch.setenv("EPKIT_CACHE", str(tmp_path))
+    model, atlas = built_atlas()
+    d = atlas[2, 5]
+    stream = ActivationStream(model, TEXTS, [1, 2], context=64)
+    activations = cached(stream, 900, show_progress=False)
+    quiet = {"show_progress": False, "contexts": 8}
+    run = data_of(export_html(d, tmp_path / "a.html", model, **quiet))[1]
+    given = data_of(export_html(d, tmp_path / "b.html", model, activations=activations, **quiet))[1]
+    assert sum(map(sum, given["bars"])) == d.n
+    regions = inspect(d, model, activations=activations)
+    for k in range(0, len(d), 7):
+        card = regions[k].card
+        expected = card.exemplar.cosines
+        for data in (run, given):
+            shades = data["contexts"][k][0][4]
+            for shade, cosine in zip(shades, expected, strict=True):
+                if np.isnan(cosine):
+                    assert shade == "-" or data is run
+                else:
+                    assert SHADES.index(shade) / 35 == pytest.approx(max(cosine, 0), abs=0.016)
+            assert data["promoted"][k][0] == [text for text, _ in card.promoted]
+        assert given["bars"][k] == card.histogram.bars
+        assert [link.region for link in card.competitors] == [r for r, _ in given["competitors"][k]]
+    assert (
+        export_html(d, tmp_path / "c.html", model, **quiet).read_bytes()
+        == (tmp_path / "a.html").read_bytes()
+    )
+
+
+def test_interrupted_write_leaves_the_old_page(tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    path.write_text("old")
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("epkit.inspect.page.os.replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        export_html(example_dictionary(), path, WordTokenizer())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_contexts_out_of_range(tmp_path):
+    with pytest.raises(ValueError, match="contexts must lie in 1 … 8"):
+        export_html(example_dictionary(), tmp_path / "p.html", WordTokenizer(), contexts=9)

@@ -1,0 +1,93 @@
+"""Pages: what a notebook's title and verdict are, and that a page fetches nothing."""
+
+import re
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from epkit.runner import pages
+
+FETCHED = re.compile(r"<(?:script|link|iframe)\b[^>]*(?:src|href)\s*=", re.IGNORECASE)
+
+
+def code(source, tag=None, outputs=()):
+    cell = v4.new_code_cell(source, outputs=list(outputs), execution_count=1)
+    cell.metadata.tags = [tag] if tag else []
+    return cell
+
+
+def markdown_output(text):
+    return v4.new_output("display_data", data={"text/markdown": text, "text/plain": "<Markdown>"})
+
+
+@pytest.fixture
+def notebook():
+    html_output = v4.new_output(
+        "display_data",
+        data={
+            "text/html": "<table><tr><td>42</td></tr></table>"
+            "<script src='https://cdn.example.org/plot.js'></script>"
+            '<link rel="stylesheet" href="https://cdn.example.org/plot.css">'
+        },
+    )
+    widget = v4.new_output(
+        "display_data", data={pages.WIDGET: {"model_id": "a"}, "text/plain": "VBox()"}
+    )
+    printed = v4.new_output("stream", name="stdout", text="K < 10 & rising\n")
+    return v4.new_notebook(
+        cells=[
+            v4.new_markdown_cell("Before.\n\n## Build a dictionary ##\n\n# Later"),
+            code("x = 1 < 2", outputs=[html_output, widget]),
+            code("say()", "verdict", [printed, markdown_output("It **holds**.")]),
+            code("assert x", outputs=[v4.new_output("stream", name="stdout", text="not this")]),
+        ]
+    )
+
+
+def test_title_is_the_first_heading_or_the_default(notebook):
+    assert pages.title(notebook, "01_build") == "Build a dictionary"
+    assert pages.title(v4.new_notebook(cells=[code("# not a heading")]), "01_build") == "01_build"
+
+
+def test_verdict_takes_printed_text_and_markdown_of_tagged_cells_only(notebook):
+    said = pages.verdict(notebook)
+    assert "K &lt; 10 &amp; rising" in said
+    assert "<strong>holds</strong>" in said
+    assert "not this" not in said
+
+
+def test_verdict_of_a_markdown_cell_and_of_none():
+    cell = v4.new_markdown_cell("Regions *recur*.", metadata={"tags": ["verdict"]})
+    assert "<em>recur</em>" in pages.verdict(v4.new_notebook(cells=[cell]))
+    assert pages.verdict(v4.new_notebook(cells=[code("1")])) == ""
+
+
+def test_page_shows_the_outputs_and_fetches_nothing(notebook, tmp_path):
+    nbformat.write(notebook, tmp_path / "nb.ipynb")
+    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
+    text = (tmp_path / "nb.html").read_text(encoding="utf-8")
+    assert "<td>42</td>" in text
+    assert "<title>Build a dictionary</title>" in text
+    assert 'href="index.html"' in text
+    assert "VBox" not in text
+    assert "cdn.example.org" not in text
+    assert not FETCHED.search(text)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nb.html", "nb.ipynb"]
+
+
+def test_index_lists_every_notebook_with_status_time_and_verdict(tmp_path):
+    entries = [
+        pages.Entry("Build <one>", "done", "1:02", "<p>It holds.</p>", "01_build.html"),
+        pages.Entry("Inspect", "failed", "0:03", "ValueError: no", "02_inspect.html"),
+        pages.Entry("AxBench", "not run", "", "", None),
+    ]
+    pages.write_index(tmp_path / "index.html", "cpu", entries)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert '<a href="01_build.html">Build &lt;one&gt;</a>' in text
+    assert "1 of 3 notebooks done" in text
+    assert '<td class="failed">failed</td>' in text
+    assert '<td>AxBench</td><td class="not-run">not run</td>' in text
+    assert "<p>It holds.</p>" in text
+    assert "prefers-color-scheme: dark" in text
+    assert not FETCHED.search(text)

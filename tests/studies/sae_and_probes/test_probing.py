@@ -1,0 +1,158 @@
+"""Probes on toys: rates by hand, training rows alone, chance on shuffled labels, named failures."""
+
+import numpy as np
+import pytest
+import torch
+
+from epkit import LeaderClustering, calibrate
+from epkit.studies.sae_and_probes.probing import (
+    _rotated,
+    best_column,
+    class_rates,
+    logistic,
+    raw_probes,
+    region_probes,
+    retention,
+    scores,
+)
+
+
+def two_clouds(n=240, dim=12, seed=0):
+    """Rows (n, dim) in six directions, of which the first three are the positives."""
+    rng = np.random.default_rng(seed)
+    direction = rng.integers(6, size=n)
+    x = 8 * np.eye(dim)[direction] + rng.normal(size=(n, dim))
+    return x.astype(np.float32), direction < 3
+
+
+def regions_of(x, p=10):
+    x = torch.from_numpy(x)
+    calibration = calibrate(x, [p])
+    return (
+        LeaderClustering(calibration.centre, calibration.thresholds[p]).partial_fit(x).dictionary()
+    )
+
+
+def test_smoothed_class_rates_by_hand():
+    labels = np.array([True, True, False, True, False, False, False, True])
+    train = np.array([0, 0, 0, 1, 2, 2, 2, 3])
+    rates = class_rates(train, labels, np.array([0, 1, 2, 3, 4]), 5)
+    # (positives + 2·½) / (texts + 2)
+    assert rates.tolist() == pytest.approx([3 / 5, 2 / 3, 1 / 5, 2 / 3, 1 / 2])
+
+
+def test_smoothing_goes_to_the_overall_rate():
+    labels = np.array([True] * 3 + [False] * 9)
+    rates = class_rates(np.zeros(12, dtype=int), labels, np.array([0, 1]), 2)
+    assert rates.tolist() == pytest.approx([1 / 4, 1 / 4])
+
+
+def test_scores_count_a_probability_of_one_half_as_half_right():
+    labels = np.array([True, True, False, False])
+    assert scores(np.array([0.9, 0.5, 0.5, 0.6]), labels)["accuracy"] == 0.5
+    assert scores(np.full(4, 0.5), labels) == {"accuracy": 0.5, "AUROC": 0.5}
+    assert scores(np.array([0.9, 0.8, 0.2, 0.1]), labels) == {"accuracy": 1, "AUROC": 1}
+
+
+def test_every_probe_finds_what_is_planted():
+    x, labels = two_clouds()
+    d = regions_of(x)
+    found = raw_probes(x[:160], labels[:160], x[160:])
+    found |= region_probes(d, x[:160], labels[:160], x[160:], k=4)
+    assert list(found) == [
+        "raw", "raw best coordinate", "majority", "one-hot", "best region", "top-4", "cosine"
+    ]  # fmt: skip
+    result = {name: scores(p, labels[160:])["accuracy"] for name, p in found.items()}
+    for name in ("raw", "one-hot", "top-4", "cosine"):
+        assert result[name] > 0.95, name
+    assert result["best region"] > 0.55  # one direction of three
+    assert result["majority"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_shuffled_labels_give_chance():
+    x, labels = two_clouds(n=600)
+    d = regions_of(x)
+    results = []
+    for seed in range(6):
+        shuffled = np.random.default_rng(seed).permutation(labels)
+        found = raw_probes(x[:200], shuffled[:200], x[200:])
+        found |= region_probes(d, x[:200], shuffled[:200], x[200:], k=4)
+        results.append([list(scores(p, shuffled[200:]).values()) for p in found.values()])
+    assert np.mean(results, axis=0) == pytest.approx(0.5, abs=0.05)
+
+
+def test_one_hot_reads_membership_alone():
+    x, labels = two_clouds()
+    d = regions_of(x)
+    p = region_probes(d, x[:160], labels[:160], x[160:], k=4)["one-hot"]
+    region = d.assign(x[160:])[0].numpy()
+    assert all(len(set(p[region == r])) == 1 for r in np.unique(region))
+
+
+def test_best_column_takes_either_sign():
+    rng = np.random.default_rng(0)
+    labels = rng.random(80) < 0.5
+    x = rng.normal(size=(80, 5))
+    x[:, 3] -= 4 * labels
+    p, column = best_column(x[:60], labels[:60], x[60:])
+    assert column == 3
+    assert scores(p, labels[60:])["AUROC"] > 0.95
+
+
+def test_test_rows_do_not_change_the_probe():
+    x, labels = two_clouds()
+    d = regions_of(x)
+    alone = region_probes(d, x[:160], labels[:160], x[160:161], k=4)
+    among = region_probes(d, x[:160], labels[:160], np.concatenate([x[160:161], -9 * x[161:]]), k=4)
+    for name in alone:
+        assert alone[name][0] == pytest.approx(among[name][0], abs=1e-6)
+
+
+def test_rotation_keeps_the_products_that_a_penalised_regression_sees():
+    rng = np.random.default_rng(0)
+    train, test = rng.normal(size=(7, 30)), rng.normal(size=(4, 30))
+    a, b = _rotated(train, test)
+    assert a.shape == (7, 7)
+    assert (a**2).sum(1).mean() == pytest.approx(1)
+    centred = train - train.mean(0), test - train.mean(0)
+    scale = (centred[0] ** 2).sum(1).mean()
+    assert b @ a.T == pytest.approx(centred[1] @ centred[0].T / scale)
+
+
+def test_logistic_is_repeatable():
+    x, labels = two_clouds(n=120)
+    first, second = (logistic(x[:80], labels[:80], x[80:], seed=3) for _ in range(2))
+    assert (first == second).all()
+
+
+def test_retention_by_hand_and_paired():
+    own, raw = [0.6, 0.8], [0.8, 0.8]
+    assert retention(own, raw).value == pytest.approx(0.875)
+    assert retention(own, raw, chance=0.5).value == pytest.approx(0.4 / 0.6)
+    same = retention([0.6, 0.7, 0.9], [0.6, 0.7, 0.9])  # paired: no width
+    assert same == pytest.approx((1, 1, 1))
+    wide = retention(own, raw)
+    assert wide.low == pytest.approx(0.75)
+    assert wide.high == pytest.approx(1)
+
+
+def test_retention_has_no_interval_where_raw_may_be_at_chance():
+    found = retention([0.5, 0.6], [0.5, 0.7], chance=0.5)
+    assert found.value == pytest.approx(0.5)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_bad_input_is_named():
+    x, labels = two_clouds(n=40)
+    with pytest.raises(ValueError, match="3 training rows of each class"):
+        logistic(x, np.arange(40) < 2, x)
+    with pytest.raises(ValueError, match="3 training rows of each class"):
+        class_rates(np.zeros(4, dtype=int), np.ones(4, dtype=bool), np.zeros(1, dtype=int), 1)
+    with pytest.raises(ValueError, match="same features"):
+        logistic(np.ones_like(x), labels, x)
+    with pytest.raises(ValueError, match="nothing to retain"):
+        retention([0.5], [0.5], chance=0.5)
+    with pytest.raises(ValueError, match="same number"):
+        retention([0.5, 0.6], [0.7])
+    with pytest.raises(ValueError, match="same number"):
+        retention([], [])
