@@ -1,11 +1,11 @@
 """Introducedness: a constructed new region comes first, an unstable one does not."""
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from epkit.studies.base_vs_tuned.introduced import introducedness, rank_test
+from epkit.stats import rank_test
+from epkit.studies.base_vs_tuned.counterparts import missing_counterpart
 
 
 def gaussian(k: int, seed: int = 0) -> torch.Tensor:
@@ -20,7 +20,7 @@ def alike(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def test_an_introduced_region_ranks_first():
     x = gaussian(30)
     base = x[:29] + 0.1 * gaussian(29, seed=4)
-    scores = introducedness([alike(base, x)])
+    scores = missing_counterpart([alike(base, x)])
     assert int(scores.argmax()) == 29
     assert rank_test(scores, 29) == (1, 30, pytest.approx(1 / 30))
 
@@ -29,9 +29,9 @@ def test_a_region_that_no_order_finds_again_is_not_new_but_unstable():
     x = gaussian(12)
     to_base = [alike(x[:10], x)]  # 10 and 11 are not in the base
     again = [x[:11], torch.cat([x[:11], gaussian(1, seed=9)])]
-    plain = introducedness(to_base)
+    plain = missing_counterpart(to_base)
     assert {int(i) for i in plain.topk(2).indices} == {10, 11}
-    corrected = introducedness(to_base, [alike(d, x) for d in again])
+    corrected = missing_counterpart(to_base, [alike(d, x) for d in again])
     assert int(corrected.argmax()) == 10  # 11 does not recur in the model's own other orders
     assert corrected[11] < corrected[10] - 0.3
     assert torch.allclose(corrected[:10], torch.zeros(10, dtype=torch.float64), atol=1e-6)
@@ -39,34 +39,18 @@ def test_a_region_that_no_order_finds_again_is_not_new_but_unstable():
 
 def test_a_duplicate_of_an_old_region_is_not_introduced():
     x = gaussian(5)
-    assert introducedness([alike(x, torch.cat([x, x[:1]]))]).abs().max() < 1e-5
+    assert missing_counterpart([alike(x, torch.cat([x, x[:1]]))]).abs().max() < 1e-5
 
 
-def test_introducedness_needs_the_same_regions():
-    with pytest.raises(ValueError, match="one column per region"):
-        introducedness([torch.zeros(3, 4)], [torch.zeros(3, 5)])
-    with pytest.raises(ValueError, match="one column per region"):
-        introducedness([])
+def test_missing_counterparts_needs_the_same_regions():
+    with pytest.raises(ValueError, match="a column per region"):
+        missing_counterpart([torch.zeros(3, 4)], [torch.zeros(3, 5)])
+    with pytest.raises(ValueError, match="a column per region"):
+        missing_counterpart([])
 
 
 def test_best_matches_are_averaged_over_dictionaries():
     one, two = torch.tensor([[0.2, 0.9], [0.6, 0.1]]), torch.tensor([[0.4, 0.3]])
-    assert introducedness([one, two]).tolist() == pytest.approx([0.5, 0.4])
+    assert missing_counterpart([one, two]).tolist() == pytest.approx([0.5, 0.4])
     again = torch.tensor([[0.8, 0.0], [0.1, 0.5]])
-    assert introducedness([one, two], [again]).tolist() == pytest.approx([0.3, -0.1])
-
-
-def test_ranks_count_ties_against_the_region():
-    scores = torch.tensor([0.1, 0.9, 0.5, 0.5, 0.2])
-    assert rank_test(scores, 1) == (1, 5, 0.2)
-    assert rank_test(scores, 2) == (3, 5, 0.6)
-    assert rank_test(scores, 2, torch.tensor([0, 2, 4])) == (1, 3, pytest.approx(1 / 3))
-    assert str(rank_test(scores, 1)) == "1 of 5 (p = 0.2)"
-    with pytest.raises(ValueError, match="outside 0 … 4"):
-        rank_test(scores, 5)
-
-
-def test_ranks_by_chance_are_uniform():
-    scores = torch.rand(200, generator=torch.Generator().manual_seed(0))
-    p = np.array([rank_test(scores, region).p for region in range(200)])
-    assert np.allclose(np.sort(p), np.arange(1, 201) / 200)
+    assert missing_counterpart([one, two], [again]).tolist() == pytest.approx([0.3, -0.1])
