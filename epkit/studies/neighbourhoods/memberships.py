@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 REST = -1
@@ -69,8 +70,7 @@ def split_flow(levels: Sequence[np.ndarray], root: int, keep: int = 6) -> Flow:
     members, links = [np.array([own.sum()])], []
     for level in levels[1:]:
         region, at, counts = np.unique(level[own], return_inverse=True, return_counts=True)
-        flows = np.zeros((len(shown[-1]), len(region)), dtype=np.int64)
-        np.add.at(flows, (place, at), 1)
+        flows = contingency_matrix(place, at)
         largest = np.argsort(-counts, kind="stable")[:keep]
         # Below the parent that gives most, so that ribbons seldom cross.
         order = sorted(largest, key=lambda r: (flows[:, r].argmax(), -counts[r], region[r]))
@@ -79,11 +79,9 @@ def split_flow(levels: Sequence[np.ndarray], root: int, keep: int = 6) -> Flow:
         others = len(region) - len(order)
         shown.append([int(region[r]) for r in order] + [REST] * (others > 0))
         rest.append(others)
-        joined = np.zeros((len(flows), len(shown[-1])), dtype=np.int64)
-        np.add.at(joined, (place, slot[at]), 1)
+        links.append(contingency_matrix(place, slot[at]))
+        members.append(links[-1].sum(0))
         place = slot[at]
-        links.append(joined)
-        members.append(joined.sum(0))
     return Flow(shown, members, links, rest)
 
 

@@ -8,7 +8,7 @@
   tell apart: (W, T) arrays, W texts of T tokens, as `stats.wins` and `stats.bootstrap_pairs` take
   them.
 
-Does not know: dictionaries, layers, what a score will be used for (`ood` has the monitor).
+Does not know: dictionaries, layers, what a score will be used for.
 """
 
 from __future__ import annotations

@@ -20,8 +20,7 @@ from epkit.matching import match
 
 
 def stability_score(dictionary: Dictionary) -> Tensor:
-    """D = log10(N c²), N members and c coherence (Rumbelow 2026): (K,) float64 on the
-    CPU.
+    """D = log10(N c²), N members and c coherence (Rumbelow 2026): (K,) float64 on the CPU.
 
     Minus infinity for a region without members.
     """
