@@ -176,5 +176,5 @@ def plot_missing_counterparts(
         ax.set(title=title, xlabel="members", xscale="log")
     axes[0, 0].set_ylabel(label)
     axes[0, -1].legend(frameon=False, loc="lower right")
-    figure.suptitle("What every region of the tuned dictionary lacks as a counterpart")
+    figure.suptitle("Missing counterparts: every region of the tuned dictionary")
     return figure
