@@ -17,7 +17,7 @@ def alike(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return normalize(a, dim=1) @ normalize(b, dim=1).T
 
 
-def test_an_introduced_region_ranks_first():
+def test_a_region_without_counterpart_ranks_first():
     x = gaussian(30)
     base = x[:29] + 0.1 * gaussian(29, seed=4)
     scores = missing_counterpart([alike(base, x)])
@@ -37,7 +37,7 @@ def test_a_region_that_no_order_finds_again_is_not_new_but_unstable():
     assert torch.allclose(corrected[:10], torch.zeros(10, dtype=torch.float64), atol=1e-6)
 
 
-def test_a_duplicate_of_an_old_region_is_not_introduced():
+def test_a_duplicate_of_an_old_region_has_its_counterpart():
     x = gaussian(5)
     assert missing_counterpart([alike(x, torch.cat([x, x[:1]]))]).abs().max() < 1e-5
 

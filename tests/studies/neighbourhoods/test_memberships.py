@@ -1,4 +1,4 @@
-"""Splits, purity and sharing by hand, and near nothing where there is nothing."""
+"""Splits, purity and agreement by hand, and near nothing where there is nothing."""
 
 import numpy as np
 import pytest
@@ -93,10 +93,10 @@ def test_purity_is_of_the_same_activations():
         kept_together([0, 1], [0, 1, 2])
 
 
-# ---- sharing ------------------------------------------------------------------------------------
+# ---- agreement ----------------------------------------------------------------------------------
 
 
-def test_sharing_by_hand():
+def test_agreement_by_hand():
     region = np.array([0, 0, 0, 0, 1, 1, 2])
     trait = np.array([3, 3, 8, -1, 3, 8, -1])
     pairs = np.array([[0, 1], [1, 0], [0, 2], [0, 0]])
@@ -104,7 +104,7 @@ def test_sharing_by_hand():
     assert trait_agreement(region, trait, pairs).tolist() == [0.375, 0.375, 0.0, 0.3125]
 
 
-def test_sharing_apart_from_another_trait_by_hand():
+def test_agreement_apart_from_another_trait_by_hand():
     region = np.array([0, 0, 1, 1])
     word = np.array([1, 2, 1, 3])
     document = np.array([5, 6, 5, 6])
@@ -131,7 +131,7 @@ def test_nothing_is_left_where_members_never_differ():
         min_size=1, max_size=30,
     )
 )  # fmt: skip
-def test_sharing_is_the_count_over_pairs_of_members(rows):
+def test_agreement_is_the_count_over_pairs_of_members(rows):
     region, trait, other = np.array(rows).T
     there = np.unique(region)
     pairs = np.array([(a, b) for a in there for b in there])
@@ -174,7 +174,7 @@ def test_neighbours_that_share_are_found_and_shuffled_traits_are_not():
     assert abs(gain.value) < 0.01
 
 
-def test_sharing_refuses_what_has_no_members():
+def test_agreement_refuses_what_has_no_members():
     with pytest.raises(ValueError, match="region 1 has no members"):
         trait_agreement([0, 2], [1, 1], [[0, 1]])
     with pytest.raises(ValueError, match="2 activations and 1 traits"):

@@ -96,7 +96,7 @@ def test_between_has_a_panel_for_every_kind_of_points():
     assert set(figure.axes[1].lines[0].get_ydata()[2:-2]) == {0.5}
 
 
-def test_sharing_draws_a_curve_and_a_dotted_line_each():
+def test_agreement_draws_a_curve_and_a_dotted_line_each():
     rows = [
         {"measure": m, "dictionary": d, "distance": x, "value": 0.2, "low": 0.1, "high": 0.3}
         for m in ("word", "class") for d in ("EP", "random") for x in (0.5, 0.6)

@@ -25,7 +25,7 @@ def random_regions(layers=3, tokens=4000, k=10, seed=0):
     return np.random.default_rng(seed).integers(k, size=(layers, tokens))
 
 
-def test_sharing_by_hand():
+def test_co_membership_by_hand():
     assert co_membership(BY_HAND) == pytest.approx(np.array([4, 4, 10]) / 15)
 
 
