@@ -104,8 +104,8 @@ def bootstrap_pairs(
 ) -> Interval:
     """Mean over pairs of texts of two kinds, with the interval of resampling texts of both.
 
-    Resamples are weights of rows and columns, the mean then a product of matrices: a hundred times
-    faster than scipy's bootstrap, which would take all pairs anew.
+    Resamples are weights of rows and columns, the mean then a product of matrices: several times
+    faster than scipy's bootstrap, for which arrays could not share their columns' resamples either.
 
     pairs : (W, V) a number per pair of texts, such as `wins`, the difference of two such arrays (a
         paired comparison of two scores), or differences of means. Several arrays (W_i, V) share
@@ -178,7 +178,7 @@ def auroc(scores: Arrays, labels: Arrays) -> np.ndarray:
     """Area under the ROC curve of every column: (R, F), (R,) bool → (F,). Ties count one half.
 
     The rank form (Mann and Whitney 1947), all columns at once: scikit-learn's `roc_auc_score` takes
-    one at a time and builds its curve, which for thousands of features takes far longer. Raises
+    one at a time and builds its curve, which takes a hundred times as long for thousands. Raises
     ValueError for rows of one class alone, scores that are nan, another number of labels.
     """
     scores, labels = _array(scores), _array(labels).astype(bool)
