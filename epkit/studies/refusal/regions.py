@@ -3,7 +3,7 @@
 1. `prompt_activations`: the residual stream over chat prompts, all positions and the final one (the
    last token of the template, where the answer opens).
 2. `partition`: a dictionary of final-position activations in a seeded stream order.
-3. `region_table`, `pick_region`: refusal by region, and the region to edit, by a stated rule.
+3. `refusal_table`, `pick_region`: refusal by region, and the region to edit, by a stated rule.
 4. `region_directions`: the directions a region offers.
 5. `null_regions`: regions as like it as can be that do not refuse, as controls.
 
@@ -26,7 +26,7 @@ from epkit.controls import unlikeness
 from epkit.dictionary import Dictionary
 from epkit.lm.activations import ActivationStream
 from epkit.lm.models import LanguageModel
-from epkit.studies.refusal.judge import rate
+from epkit.stats import proportion
 
 MIN_MEMBERS = 8
 MIN_RATE = 0.9
@@ -87,7 +87,7 @@ def partition(
     return dictionary.recount(x)
 
 
-def region_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.DataFrame:
+def refusal_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.DataFrame:
     """Refusal by region, most refusals first: members, refusals, rate, low, high, coherence.
 
     x (P, D): final-position activations; refused (P,) bool. Regions without a member are left out.
@@ -96,7 +96,7 @@ def region_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.DataF
     rows = []
     for k in region.unique().tolist():
         flags = refused[region == k]
-        value, low, high = rate(flags)
+        value, low, high = proportion(flags)
         rows.append(
             {
                 "region": k, "members": len(flags), "refusals": int(flags.sum()), "rate": value,
@@ -175,7 +175,7 @@ def null_regions(
     found = []
     for p in percentiles:
         dictionary = partition(x, p, centre=centre, order=order)
-        table = region_table(dictionary, x, refused)
+        table = refusal_table(dictionary, x, refused)
         fit = table[(table.rate <= max_rate) & (table.members >= 2)]
         found += [NullRegion(dictionary, p, int(k), row) for k, row in fit.iterrows()]
     if len(found) < n:
