@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from epkit.checks import whole
 from epkit.files import read_tensors, write_tensors
 from epkit.geometry import (
     ROWS,
@@ -192,6 +193,40 @@ class Dictionary:
             self.centre, self.threshold, self.exemplars, self.exemplar_index, sums,
             self.metadata | {"recounted": True},
         )  # fmt: skip
+
+    def refine(self, x: Arrays | Iterable[Arrays], rounds: int = 5) -> "Dictionary":
+        """Spherical k-means from these exemplars (Dhillon and Modha 2001), with Lloyd's rounds.
+
+        A round assigns every activation to its nearest direction and puts the members' unit mean
+        in the direction's place; a region without members keeps the one it has. The mean cosine
+        to the assigned direction never falls.
+
+        Parameters
+        ----------
+        x : (N, D) activations, or an iterable of them that can be read again (`rounds` + 1 passes).
+        rounds : at least 0, which is `recount`.
+
+        Returns
+        -------
+        a dictionary of the same K regions: `exemplars` are unit means now, not observed directions,
+        and `exemplar_index` says where in the stream each of them started from. Statistics are
+        those of `recount`, `members` is None, `metadata["refined"]` the number of rounds.
+
+        Raises
+        ------
+        TypeError : x can be read only once, or rounds is no whole number.
+        ValueError : x holds no activations, or unusable ones; rounds is negative.
+        """
+        rounds = whole("rounds", rounds)
+        if isinstance(x, Iterator):
+            raise TypeError(
+                f"x is a {type(x).__name__}, which can be read once, and refining reads it "
+                f"{rounds + 1} times: give an array, or a list of them"
+            )
+        refined = self.recount(x)
+        for _ in range(rounds):
+            refined = replace(refined, exemplars=refined.means).recount(x)
+        return replace(refined, metadata=refined.metadata | {"refined": rounds})
 
     def growth(self, points: int = 200) -> tuple[Tensor, Tensor]:
         """Growth curve: activations seen (P,) and regions founded among them (P,), both int64."""
