@@ -214,6 +214,25 @@ def test_every_flipped_byte_and_every_truncation_is_refused(tmp_path):
             epkit.Dictionary.load(path)
 
 
+def test_what_was_loaded_is_no_map_of_its_file(tmp_path, stream):
+    d = with_members(stream)
+    path = d.save(tmp_path / "d.safetensors")
+    back = epkit.Dictionary.load(path)
+    with path.open("r+b") as file:  # in place: the same file under a map
+        file.write(b"\0" * path.stat().st_size)
+    for name, value in d._tensors().items():
+        assert value.numpy().tobytes() == back._tensors()[name].numpy().tobytes(), name
+    path.write_bytes(b"")
+    assert back.exemplars.sum() == d.exemplars.sum()
+
+
+@pytest.mark.parametrize("path", [3, None, "", b"d", ["d"]])
+def test_what_is_no_path_is_refused(dictionary, path):
+    for ask in (dictionary.save, epkit.Dictionary.load):
+        with pytest.raises(TypeError, match="path must be a path"):
+            ask(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors"):
         epkit.Dictionary.load(tmp_path / "nothing.safetensors")
