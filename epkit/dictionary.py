@@ -216,9 +216,9 @@ class Dictionary:
         Raises
         ------
         TypeError : x can be read only once, or rounds is no whole number.
-        ValueError : x holds no activations, or unusable ones; rounds is negative.
+        ValueError : x holds no activations, or unusable ones; rounds is outside 0 … 10,000.
         """
-        rounds = checks.whole("rounds", rounds)
+        rounds = checks.whole("rounds", rounds, 0, 10_000)
         if isinstance(x, Iterator):
             raise TypeError(
                 f"x is a {type(x).__name__}, which can be read once, and refining reads it "
@@ -230,12 +230,17 @@ class Dictionary:
         return replace(refined, metadata=refined.metadata | {"refined": rounds})
 
     def growth(self, points: int = 200) -> tuple[Tensor, Tensor]:
-        """Growth curve: activations seen (P,) and regions founded among them (P,), both int64."""
+        """Growth curve: activations seen (P,) and regions founded among them (P,), both int64.
+
+        At P <= `points` places of the stream; on the CPU, since a curve is there to be drawn.
+        """
+        points = checks.whole("points", points, 2, 10**6)
         seen = torch.linspace(0, self._stream_length(), points).long().unique()
         return seen, torch.searchsorted(self.exemplar_index.cpu(), seen)
 
     def saturated_at(self, window: int) -> int | None:
         """Activations after which `window` in a row had founded no region; None if never."""
+        window = checks.whole("window", window, 1, 2**53)
         founded = self.exemplar_index.cpu()
         ends = torch.cat([founded[1:], torch.tensor([self._stream_length()])])
         quiet = (ends - founded - 1 >= window).nonzero()
