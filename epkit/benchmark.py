@@ -22,15 +22,17 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.build import build_from
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import default_device, directions, full_precision
+from epkit.geometry import directions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.chunks import Chunk
 from epkit.lm.corpora import load_corpus
 from epkit.lm.models import load_model
+from epkit.products import full_precision
 
 BATCH = 4096
 
@@ -92,7 +94,7 @@ def _forward_alone(stream: ActivationStream, n: int) -> tuple[float, dict[int, T
 
 def _clustering_line(x: Tensor, percentile: float) -> None:
     """Print the time of clustering x (N, D) against that of the bare product."""
-    device = default_device()
+    device = checks.device(None)
     cal = calibrate(x, [percentile])
     x = x.to(device)
     parts = [LeaderClustering(cal.centre, cal.thresholds[percentile], device) for _ in range(2)]
