@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from epkit import checks
-from epkit.products import GROUP, Operand, band, full_precision, is_half, scores
+from epkit.products import Operand, band, full_precision, is_half, scores, top_two
 
 ROWS = 1024
 """Rows per block of a matrix product on the CPU."""
@@ -340,19 +340,3 @@ def closest(u: Tensor, v: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
     column = torch.where(exact == distance[row], column, len(v))
     index = torch.full((len(u),), len(v), dtype=torch.int64, device=u.device)
     return index.scatter_reduce_(0, row, column, "amin"), distance
-
-
-def top_two(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Largest of every row of `products.scores`, its column, and the second largest.
-
-    One pass for the largest of every group of columns, then only the winning group is looked into:
-    the fastest way on a CPU, where counting or sorting costs as much as the product.
-    """
-    groups = s.unflatten(1, (-1, GROUP))
-    peaks = groups.amax(dim=2)
-    best, group = peaks.max(dim=1)
-    inside = groups[torch.arange(len(s), device=s.device), group]
-    where = inside.argmax(dim=1)
-    inside.scatter_(1, where[:, None], -torch.inf)
-    peaks.scatter_(1, group[:, None], -torch.inf)
-    return best, group * GROUP + where, torch.maximum(inside.amax(dim=1), peaks.amax(dim=1))

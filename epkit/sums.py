@@ -82,5 +82,5 @@ class RegionSums:
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> "RegionSums":
         """The sums as `state` names them."""
-        counts, *sums = (state[f"sums.{name}"].double() for name in NAMES)
-        return cls(torch.cat([x.reshape(len(counts), -1) for x in (*sums, counts)], dim=1))
+        counts, u, *distances = (state[f"sums.{name}"].double() for name in NAMES)
+        return cls(torch.cat([u, torch.stack([*distances, counts], dim=1)], dim=1))
