@@ -75,7 +75,7 @@ pair_percentiles(u[:10], [1])
 before = peak()
 low, high = pair_percentiles(u, [1, 75])
 assert low < 1e-4 < .99 < high < 1.01, (low, high)
-assert peak() - before < 150, peak() - before
+assert peak() - before < 200, peak() - before
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
