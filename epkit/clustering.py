@@ -113,6 +113,7 @@ class LeaderClustering:
         )
         return torch.cat(region), torch.cat(distance)
 
+    @torch.inference_mode(False)  # what is kept must outlive the caller's inference mode
     def _fit_block(self, u: Tensor) -> tuple[Tensor, Tensor]:
         regions = self._regions
         known = regions.n
@@ -188,8 +189,7 @@ def first_independent_set(u: Tensor, threshold: float) -> Tensor:
     if not len(u):
         return torch.zeros(0, dtype=torch.int64, device=u.device)
     earlier = _within(u, threshold).float()
-    founder = torch.zeros(len(u), device=u.device)
-    undecided = torch.ones(len(u), device=u.device)
+    founder, undecided = u.new_zeros(len(u)), u.new_ones(len(u))
     with full_precision():
         while undecided.any():
             joins = undecided * (earlier @ founder > 0)
@@ -248,7 +248,7 @@ class _Regions:
     def __init__(self, dim: int, device: torch.device, half: bool) -> None:
         self.n = 0
         self.half = half
-        self.exemplars = torch.zeros(0, dim, device=device)
+        self.exemplars = torch.zeros(0, dim, dtype=torch.float32, device=device)
         self.exemplar_index = torch.zeros(0, dtype=torch.int64, device=device)
         self.ready = Operand.of(self.exemplars, half)
         self.sums = RegionSums.empty(0, dim, device)

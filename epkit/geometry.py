@@ -293,7 +293,7 @@ def nearest_known(u: Tensor, exemplars: Tensor, known: Operand) -> tuple[Tensor,
     """
     rows = Operand.of(u, known.half)
     slack = 2 * band(rows, known)
-    best = torch.full((len(u),), -torch.inf, device=u.device)
+    best = u.new_full((len(u),), -torch.inf)
     second, index = best.clone(), torch.zeros(len(u), dtype=torch.int64, device=u.device)
     with full_precision():
         for start in range(0, len(known), COLUMNS):

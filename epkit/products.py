@@ -50,19 +50,24 @@ _session = ("highest", False)
 def full_precision() -> Iterator[None]:
     """Run matrix products at full precision, whatever the session's settings are.
 
-    No TF32 or bfloat16 in place of float32, no float16 sums. The settings belong to the process:
-    the first that enters keeps the session's and the last that leaves, of all threads, restores
-    them.
+    No TF32 or bfloat16 in place of float32, no float16 sums, no autocast. All but the last belong
+    to the process: the first that enters keeps the session's and the last that leaves, of all
+    threads, restores them.
     """
     global _inside, _session
+    cast = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
     with _lock:
         if not _inside:
             _session = _settings()
             _set(("highest", False))
         _inside += 1
     try:
+        for kind in cast:
+            torch.set_autocast_enabled(kind, False)
         yield
     finally:
+        for kind in cast:
+            torch.set_autocast_enabled(kind, True)
         with _lock:
             _inside -= 1
             if not _inside:
@@ -141,7 +146,7 @@ def scores(u: Operand, v: Operand) -> Tensor:
     (N, M) float32, M = K rounded up to a multiple of `GROUP`; -inf beyond K.
     """
     k = len(v)
-    out = torch.empty(len(u), -(-k // GROUP) * GROUP, device=u.values.device)
+    out = u.error.new_empty(len(u), -(-k // GROUP) * GROUP)
     out[:, k:] = -torch.inf
     if u.values.dtype == torch.float16:
         out[:, :k] = torch.mm(u.values, v.values.T, out_dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -151,6 +152,31 @@ def test_the_lattices_hold_ties_with_the_threshold_and_between_rivals(which):
     assert (apart == threshold).sum() > 1000
     assert ((apart == apart.amin(1, keepdim=True)).sum(1) > 1).sum() > 100
     assert len(x.unique(dim=0)) < len(x) / 2
+
+
+@contextmanager
+def float64_by_default():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [lambda: torch.autocast("cpu", torch.bfloat16), torch.inference_mode, float64_by_default],
+    ids=["autocast", "inference_mode", "float64_by_default"],
+)
+def test_the_settings_of_the_session_make_no_difference(stream, setting):
+    plain = epkit.LeaderClustering(torch.zeros(24), 0.1)
+    other = epkit.LeaderClustering(torch.zeros(24), 0.1)
+    plain.partial_fit(stream)
+    with setting():
+        other.partial_fit(stream[:700])
+    other.partial_fit(stream[700:])
+    for name, value in plain.state().items():
+        assert torch.equal(value, other.state()[name]), name
 
 
 def test_order_of_arrival_decides():
