@@ -100,13 +100,13 @@ def _rows_of(x: Arrays, dim: int | None) -> Tensor:
 def _finite(x: Tensor, device: torch.device | None, first: int = 0) -> Tensor:
     """Rows as float32 on a device, all finite; `first` is the number of the first in an error."""
     x = x.to(device=device, dtype=torch.float32)
-    for i, rows in enumerate(x.split(ROWS)):
-        if not torch.isfinite(rows).all():
-            bad = first + i * ROWS + int((~torch.isfinite(rows).all(1)).nonzero()[0, 0])
-            raise ValueError(
-                f"activations must be finite in float32: row {bad} is not; drop it or use a wider "
-                "dtype"
-            )
+    if x.numel() and not torch.isfinite(torch.stack(torch.aminmax(x))).all():
+        for i, row in enumerate(x):
+            if not torch.isfinite(row).all():
+                raise ValueError(
+                    f"activations must be finite in float32: row {first + i} is not; drop it or "
+                    "use a wider dtype"
+                )
     return x
 
 
@@ -173,14 +173,14 @@ def directions(x: Tensor, centre: Tensor) -> Tensor:
     """
     out = torch.empty_like(x)
     for rows, place in zip(x.split(ROWS), out.split(ROWS), strict=True):
-        shifted = rows.double() - centre.double()
+        shifted = rows.double().sub_(centre.double())
         norm = _sum(shifted.square()).sqrt()[:, None]
         if not norm.all() or not rows.any(dim=1).all():
             raise ValueError(
                 "an activation is zero or equals the centre and has no direction; "
                 "drop such rows (padding that was not masked?)"
             )
-        place.copy_(shifted / norm)
+        place.copy_(shifted.div_(norm))
     return out
 
 
