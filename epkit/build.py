@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from epkit import checks
 from epkit.build_state import Atlas, BuildState
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.dictionary import Dictionary
 from epkit.files import cache_dir
-from epkit.geometry import default_device
 from epkit.lm.chunks import Chunk
 from epkit.lm.store import ActivationSet, cached
 from epkit.progress import progress
@@ -121,7 +121,7 @@ def build_from(
         _check_count("saturation_window", saturation_window, 1)
     job = _Job(
         stream, percentiles, n_activations, seed, n_calibration, calibrations, saturation_window,
-        torch.device(device) if device is not None else default_device(),
+        checks.device(device),
     )  # fmt: skip
     path = _checkpoint_path(checkpoint, job.key())
     state = _restore(job, path)

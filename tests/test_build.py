@@ -170,8 +170,8 @@ def test_a_shared_calibration_is_used(fake):
 @pytest.mark.parametrize(
     ("percentiles", "n", "options", "message"),
     [
-        ([0], 100, {}, "percentile 0"),
-        ([], 100, {}, "no percentile"),
+        ([0], 100, {}, "percentile must be"),
+        ([], 100, {}, "percentiles is empty"),
         ([5], 0, {}, "n_activations must be"),
         ([5], 10.5, {}, "n_activations must be"),
         ([5], 100, {"n_calibration": 1}, "n_calibration must be"),
