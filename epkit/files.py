@@ -217,7 +217,7 @@ def _collect(folder: Path) -> None:
 def remove_stale(left: Path) -> None:
     """Remove a temporary file or folder that nobody wrote to for a day."""
     with contextlib.suppress(OSError):
-        files = [left, *left.rglob("*")] if left.is_dir() else [left]
+        files = [f for f in left.rglob("*") if f.is_file()] or [left]
         if time.time() - max(f.lstat().st_mtime for f in files) > STALE_SECONDS:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
@@ -231,18 +231,18 @@ def _telling(path: Path, folder: Path | None = None) -> Iterator[None]:
     try:
         yield
     except (OSError, safetensors.SafetensorError) as error:
-        number = getattr(error, "errno", None)
-        if number is None:  # safetensors gives the system's number in its text alone
-            found = re.search(r"(?:os error|code:) (\d+)", str(error))
-            number = int(found[1]) if found else errno.EIO
+        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None)
+        # safetensors gives the system's number in its text alone.
+        if number is None and (found := re.search(r"(?:os error|code:) (\d+)", str(error))):
+            number, reason = int(found[1]), os.strerror(int(found[1]))
         elsewhere = str(folder or "") not in str(getattr(error, "filename", ""))
         if elsewhere and number not in _FULL:
             raise
         advice = _ADVICE.get(number, "look after the disk")
         if cache_dir() in path.parents:
             advice += ", or set EPKIT_CACHE elsewhere"
-        sentence = f"{path} cannot be written: {os.strerror(number)}; {advice}"
-        raise OSError(number, sentence) from error
+        sentence = f"{path} cannot be written: {reason or error}; {advice}"
+        raise OSError(number or errno.EIO, sentence) from error
 
 
 def _checksum(tensors: dict[str, Tensor], text: str) -> str:

@@ -12,6 +12,7 @@ This module does not know what is done with the activations, nor where they are 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 import json
@@ -104,7 +105,7 @@ class ActivationStream:
         }
 
     def _fingerprint(self) -> str:
-        """A hash (hex) of everything that changes the stream's bytes."""
+        """A hash (hex) of everything that changes the stream's bytes, whichever layers are read."""
         tokenizer = self.model.tokenizer
         parts = {
             "format": [FORMAT, self.bucket, self.batch_tokens],
@@ -112,11 +113,16 @@ class ActivationStream:
             "tokenizer": [len(tokenizer), tokenizer.bos_token_id, tokenizer.chat_template],
             "device": self.model.device.type,
             "corpus": self.corpus.fingerprint,
-            "layers": self.layers,
             "context": self.context,
             "positions": self.positions,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def with_layers(self, layers: Sequence[int]) -> ActivationStream:
+        """The same stream read after other blocks: same windows, batches and fingerprint."""
+        other = copy.copy(self)
+        other.layers = _checked_layers(layers, self.model)
+        return other
 
     def windows(self) -> Iterator[Window]:
         """All windows in stream order, tokenised as they are asked for."""

@@ -252,7 +252,7 @@ def test_the_fingerprint_changes_with_what_changes_the_bytes():
     model = tiny_llama()
     base = {"layers": [1], "context": 24, "positions": "all", "batch_tokens": 100}
     streams = [ActivationStream(model, TEXTS, **base)]
-    changes = [{"layers": [1, 2]}, {"context": 25}, {"positions": "final"}, {"batch_tokens": 99}]
+    changes = [{"context": 25}, {"positions": "final"}, {"batch_tokens": 99}]
     streams += [ActivationStream(model, TEXTS, **(base | change)) for change in changes]
     streams.append(ActivationStream(model, TEXTS[1:], **base))
     streams.append(ActivationStream(tiny_llama(seed=1), TEXTS, **base))
@@ -260,6 +260,8 @@ def test_the_fingerprint_changes_with_what_changes_the_bytes():
     assert len({s.fingerprint for s in streams}) == len(streams)
     again = ActivationStream(tiny_llama(), as_corpus(list(TEXTS)), **base)
     assert again.fingerprint == streams[0].fingerprint
+    others = ActivationStream(model, TEXTS, **(base | {"layers": [1, 2]}))
+    assert others.fingerprint == streams[0].fingerprint  # stored layer by layer
 
 
 @pytest.mark.parametrize(
@@ -314,3 +316,16 @@ def test_documents_of_activations_by_hand():
         clustered=torch.tensor([False, True, False, True, True, False, True]),
     )
     assert places(held).document.tolist() == [0, 0, 0, 3]
+
+
+def test_a_layer_is_the_same_bytes_whichever_others_are_read():
+    model = tiny_llama()
+    options = {"context": 24, "batch_tokens": 100}
+    alone = {x: joined(ActivationStream(model, TEXTS, [x], **options)) for x in range(4)}
+    for layers in ([0, 3], [1, 2], [0, 1, 2, 3]):
+        stream = ActivationStream(model, TEXTS, [0], **options).with_layers(layers)
+        assert stream.layers == tuple(layers)
+        for layer, x in joined(stream).activations.items():
+            assert torch.equal(x, alone[layer].activations[layer])
+    with pytest.raises(ValueError, match="integers in 0 … 3"):
+        stream.with_layers([4])
