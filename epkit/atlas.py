@@ -98,7 +98,7 @@ def _files(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.glob("layer*_p*.safetensors")):
         try:
-            if file_name(*_key(path)) == path.name:
+            if path.is_file() and file_name(*_key(path)) == path.name:
                 found.append(path)
         except (ValueError, AttributeError, OverflowError):
             continue

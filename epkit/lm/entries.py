@@ -108,7 +108,7 @@ def _map(folder: Path, name: str, stated: object) -> Tensor:
 def numbered(home: Path, name: str) -> list[Path]:
     """The entries `home/<name>-<n>`, the one made for the smallest n first."""
     folders = [f for f in home.glob(f"{name}-*") if f.name.removeprefix(f"{name}-").isdecimal()]
-    return sorted(folders, key=lambda f: int(f.name.rpartition("-")[2]))
+    return sorted(filter(Path.is_dir, folders), key=lambda f: int(f.name.rpartition("-")[2]))
 
 
 def drop_smaller(entry: Entry) -> None:
