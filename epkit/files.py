@@ -124,7 +124,10 @@ def _whole_file(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             _collect(path.parent)
             folder.mkdir()
+            beside.touch()
+            mode = beside.stat().st_mode  # safetensors would let nobody else read its files
             yield beside
+            beside.chmod(mode)
             _flush(beside)
             os.replace(beside, path)
         _flush_folder(path.parent)
