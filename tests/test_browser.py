@@ -11,7 +11,7 @@ from browser import TOKEN, chromium, jupyterlab, until
 from region_examples import IMAGE, WordTokenizer, example_dictionary
 
 from epkit.inspect.page import export_html
-from epkit.inspect.regions import inspect
+from epkit.inspect.regions import Regions
 
 Keys = pytest.importorskip("selenium.webdriver", reason="selenium is not installed").Keys
 
@@ -155,7 +155,7 @@ def test_exported_page_opens_searches_and_follows_links(browser, tmp_path):
     # By the keyboard: the first region's link, then a neighbour on its card, and back.
     browser.find_element("css selector", "tbody a").send_keys("\n")
     until(browser, f"{shown} === '{found[0]}'")
-    card = inspect(d, WordTokenizer())[found[0]].card
+    card = Regions(d, WordTokenizer())[found[0]].card
     link = browser.find_element("css selector", "#card .ep-links a")
     assert link.text == str(card.nearest[0].region)
     link.send_keys("\n")
@@ -163,7 +163,7 @@ def test_exported_page_opens_searches_and_follows_links(browser, tmp_path):
     browser.back()
     until(browser, f"{shown} === '{found[0]}'")
     text = browser.find_element("css selector", "#card").text
-    for line in (f"Region {found[0]}", card.histogram.of, "No shade", "Nearest regions"):
+    for line in (f"Region {found[0]}", card.histogram.of, "No colour", "Nearest regions"):
         assert line in text
     assert IMAGE in text
     _check_other_controls(browser, query, rows, d)

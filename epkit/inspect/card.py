@@ -20,10 +20,11 @@ TITLES = {
     "farthest": "Farthest members",
 }
 
-SHADE_NOTES = {
-    "shaded": "Shade: cosine u·e of the token's direction with the exemplar. Outlined: the member.",
-    "plain": "Outlined: the member. No shade: it needs the model or its activations.",
-    "pending": "Outlined: the member. Shade and competitors are being computed …",
+COLOUR_NOTES = {
+    "coloured": "Colour: cosine u·e of the token's direction with the exemplar. Outlined: the "
+    "member.",
+    "plain": "Outlined: the member. No colour: it needs the model or its activations.",
+    "pending": "Outlined: the member. Colour and competitors are being computed …",
 }
 
 
@@ -58,11 +59,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says of a region. Texts are visible (no control characters) but not escaped."""
+    """What a card says of a region. Texts are visible (no control characters) but not escaped.
+
+    `colour` is a key of `COLOUR_NOTES`.
+    """
 
     region: int
     label: str
-    n_regions: int
     count: int
     share: float
     coherence: float
@@ -72,7 +75,7 @@ class Card:
     position: int
     exemplar: Context
     members: dict[str, list[Context]]
-    shade: str
+    colour: str
     promoted: list[tuple[str, float]] | None
     suppressed: list[tuple[str, float]] | None
     histogram: Histogram
@@ -102,7 +105,7 @@ def card_html(card: Card, *, links: bool = True) -> str:
         f'<style>{STYLE}</style><article class="epkit-card" data-region="{card.region}">'
         f"{_head(card)}"
         f'<div class="ep-columns"><div class="ep-main">{_section("Exemplar", exemplar)}'
-        f'{"".join(members)}<p class="ep-note">{escape(SHADE_NOTES[card.shade])}</p></div>'
+        f'{"".join(members)}<p class="ep-note">{escape(COLOUR_NOTES[card.colour])}</p></div>'
         f'<div class="ep-side">{"".join(side)}</div></div></article>'
     )
 
@@ -145,7 +148,7 @@ def _concordance(context: Context) -> str:
 
 
 def _tokens(context: Context, start: int = 0, stop: int | None = None) -> str:
-    """Tokens of a context, each shaded by its cosine, the member marked."""
+    """Tokens of a context, each coloured by its cosine, the member marked."""
     spans = []
     for i in range(len(context.tokens))[start:stop]:
         cosine = None if context.cosines is None else context.cosines[i]

@@ -10,7 +10,7 @@ import torch
 from region_examples import IMAGE, TEXTS, WordTokenizer, built_atlas, example_dictionary
 
 from epkit.inspect.explorer import RegionExplorer
-from epkit.inspect.region_list import PAGE
+from epkit.inspect.search import PAGE
 from epkit.lm.activations import ActivationStream
 from epkit.lm.store import cached
 
@@ -35,8 +35,8 @@ def test_opens_on_the_largest_region_with_its_neighbours(explorer, built):
     assert explorer.region == largest
     assert listed(explorer)[0] == largest
     assert len(listed(explorer)) == PAGE
-    assert f'data-region="{largest}"' in explorer.card.value
-    assert [b.region for b in explorer.nearest] == [
+    assert f'data-region="{largest}"' in explorer.panel.card.value
+    assert [b.region for b in explorer.panel.nearest] == [
         link.region for link in explorer.regions.card(largest, refined=False).nearest
     ]
 
@@ -56,7 +56,7 @@ def test_list_pages_and_choosing_a_line_shows_the_region(explorer):
     assert explorer.list.value is None
     explorer.list.value = region = listed(explorer)[3]
     assert explorer.region == region
-    assert f'data-region="{region}"' in explorer.card.value
+    assert f'data-region="{region}"' in explorer.panel.card.value
     explorer.previous.click()
     assert listed(explorer) == first
     explorer.back.click()
@@ -65,17 +65,17 @@ def test_list_pages_and_choosing_a_line_shows_the_region(explorer):
 
 
 def test_neighbours_lead_on_and_keep_their_buttons(explorer):
-    buttons = list(explorer.nearest)
+    buttons = list(explorer.panel.nearest)
     target = buttons[2].region
     buttons[2].click()
     assert explorer.region == target
-    assert explorer.nearest == buttons
-    assert target not in [b.region for b in explorer.nearest]
+    assert explorer.panel.nearest == buttons
+    assert target not in [b.region for b in explorer.panel.nearest]
     explorer.sort.value = "nearest"
     assert listed(explorer)[0] == target
-    other = explorer.nearest[0].region
+    other = explorer.panel.nearest[0].region
     assert listed(explorer)[1] == other
-    explorer.nearest[0].click()
+    explorer.panel.nearest[0].click()
     assert listed(explorer)[0] == other
 
 
@@ -128,16 +128,16 @@ def test_prompt_tokens_lead_to_the_region_that_assign_gives(explorer, built):
 def test_contexts_are_shaded_between_clicks(built):
     async def session():
         explorer = RegionExplorer(*built)
-        assert "being computed" in explorer.card.value
-        explorer.nearest[0].click()  # the task of the first region is dropped
-        await asyncio.wait_for(explorer._task, 30)
+        assert "being computed" in explorer.panel.card.value
+        explorer.panel.nearest[0].click()  # the task of the first region is dropped
+        await asyncio.wait_for(asyncio.wrap_future(explorer.panel._task), 30)
         return explorer
 
     explorer = asyncio.run(session())
-    assert "being computed" not in explorer.card.value
-    assert f'data-region="{explorer.region}"' in explorer.card.value
-    assert "--c:" in explorer.card.value
-    assert any(b.layout.display == "" for b in explorer.competitors)
+    assert "being computed" not in explorer.panel.card.value
+    assert f'data-region="{explorer.region}"' in explorer.panel.card.value
+    assert "--c:" in explorer.panel.card.value
+    assert any(b.layout.display == "" for b in explorer.panel.competitors)
 
 
 def test_given_activations_shade_at_once(built, tmp_path, monkeypatch):
@@ -145,14 +145,14 @@ def test_given_activations_shade_at_once(built, tmp_path, monkeypatch):
     model, atlas = built
     stream = ActivationStream(model, TEXTS, [1, 2], context=64)
     explorer = RegionExplorer(model, atlas, activations=cached(stream, 900, show_progress=False))
-    assert "--c:" in explorer.card.value
+    assert "--c:" in explorer.panel.card.value
 
 
 def test_tokenizer_alone_leaves_the_prompt_out(built):
     model, atlas = built
     explorer = RegionExplorer(model.tokenizer, atlas)
     assert explorer.prompt.text.disabled
-    assert "No shade" in explorer.card.value
+    assert "No colour" in explorer.panel.card.value
     explorer.field.value = "lens"
     explorer.query.value = "a"
     assert "needs the model or a logit lens" in explorer.status.value
@@ -165,7 +165,7 @@ def test_hostile_tokens_are_escaped_wherever_html_is_read():
     seen = set()
     for k in range(40):
         explorer.go(k)
-        for html in (explorer.card.value, explorer.status.value, explorer.about.value):
+        for html in (explorer.panel.card.value, explorer.status.value, explorer.about.value):
             assert "<img" not in html
             assert "<script" not in html
             seen |= {"image"} if "&lt;img src=x" in html else set()
@@ -188,7 +188,7 @@ def test_answers_within_a_third_of_a_second_at_twenty_thousand_regions():
         "token": change(explorer.query, ["word1", "word2", "word44", ""]),
         "size": change(explorer.sort, ["coherence", "size", "coherence"]),
         "nearest": change(explorer.sort, ["nearest", "size", "nearest"]),
-        "neighbour": [explorer.nearest[0].click, explorer.nearest[1].click],
+        "neighbour": [explorer.panel.nearest[0].click, explorer.panel.nearest[1].click],
         "list": [lambda i=i: setattr(explorer.list, "value", listed(explorer)[i]) for i in (4, 9)],
         "page": [explorer.next.click, explorer.next.click],
         "field": change(explorer.field, ["context"]),

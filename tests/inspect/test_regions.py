@@ -5,9 +5,8 @@ import pytest
 import torch
 from region_examples import TEXTS, WORDS, WordTokenizer, built_atlas, example_dictionary
 
-from epkit.inspect.facts import WIDTH
-from epkit.inspect.regions import inspect
-from epkit.inspect.shading import BINS
+from epkit.inspect.evidence import BINS
+from epkit.inspect.regions import WIDTH, Regions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.lens import logit_lens
 from epkit.lm.store import cached
@@ -34,7 +33,7 @@ def test_visible_text_has_no_character_that_hides():
 
 def test_spans_are_those_of_members_context():
     d = example_dictionary()
-    text = inspect(d, WordTokenizer()).text
+    text = Regions(d, WordTokenizer()).text
     index = np.array([0, 1, 48, 49, 500, 3000])
     for width in (3, WIDTH):
         for i, low, at, high in zip(index, *text.spans(index, width), strict=True):
@@ -45,14 +44,14 @@ def test_spans_are_those_of_members_context():
 
 def test_card_says_what_the_dictionary_holds():
     d = example_dictionary()
-    regions = inspect(d, WordTokenizer())
+    regions = Regions(d, WordTokenizer())
     k = int((d.counts > 8).nonzero()[0])
     card = regions[k].card
     assert (card.count, card.position) == (int(d.counts[k]), int(d.exemplar_index[k]))
     assert card.share == pytest.approx(card.count / d.n)
     assert card.exemplar.tokens[card.exemplar.at].strip() == card.label.strip()
     assert [c.distance for c in card.members["farthest"]] == d.members.of(k, "farthest")[1].tolist()
-    assert card.shade == "plain"
+    assert card.colour == "plain"
     assert card.promoted is None
     assert card.competitors == []
     gap = 1 - d.exemplars @ d.exemplars[k]
@@ -72,7 +71,7 @@ def direct(built, layer, region, d):
 def test_shade_is_the_cosine_of_every_token(built, activations):
     model, atlas = built
     d = atlas[2, 5]
-    for regions in (inspect(d, model), inspect(d, model.tokenizer, activations=activations)):
+    for regions in (Regions(d, model), Regions(d, model.tokenizer, activations=activations)):
         for k in (0, int(d.counts.argmax())):
             _, cosine = direct(built, 2, k, d)
             for kind, contexts in regions[k].card.members.items():
@@ -84,7 +83,7 @@ def test_shade_is_the_cosine_of_every_token(built, activations):
                         expected, (0, len(context.tokens) - len(expected)), constant_values=np.nan
                     )
                     np.testing.assert_allclose(context.cosines, expected, atol=2e-5)
-                    if regions.census is None:
+                    if regions.counts is None:
                         gap = 1 - context.cosines[context.at]
                         assert gap == pytest.approx(context.distance, abs=2e-5)
 
@@ -92,7 +91,7 @@ def test_shade_is_the_cosine_of_every_token(built, activations):
 def test_competitors_and_histogram_against_a_direct_count(built, activations):
     model, atlas = built
     d = atlas[1, 5]
-    regions = inspect(d, model, activations=activations)
+    regions = Regions(d, model, activations=activations)
     k = int(d.counts.argmax())
     x, _ = direct(built, 1, k, d)
     order = d.distances(x).argsort(dim=1)
@@ -113,11 +112,11 @@ def test_lens_of_the_means_is_asked_row_by_row(built):
     model, atlas = built
     d = atlas[2, 1]
     whole = logit_lens(model, d.means, k=10)
-    regions = inspect(d, model)
-    rows = regions.lens(np.array([5, 2]))
+    regions = Regions(d, model)
+    rows = regions.promoted.of(np.array([5, 2]))
     assert torch.equal(rows.promoted, whole.promoted[[5, 2]])
-    assert not regions.lens_complete
-    given = inspect(d, model.tokenizer, lens=whole)
+    assert not regions.promoted.complete
+    given = Regions(d, model.tokenizer, lens=whole)
     for kind in ("promoted", "suppressed"):
         (words, logits), (expected, values) = (
             zip(*getattr(r[5].card, kind), strict=True) for r in (given, regions)
@@ -128,14 +127,14 @@ def test_lens_of_the_means_is_asked_row_by_row(built):
 
 def test_refining_in_steps_ends_in_the_same_card(built):
     model, atlas = built
-    regions = inspect(atlas[2, 1], model)
+    regions = Regions(atlas[2, 1], model)
     assert regions.pending(3)
     quick = regions.card(3, refined=False)
-    assert quick.shade == "pending"
+    assert quick.colour == "pending"
     steps = sum(1 for _ in regions.refine(3))
     assert steps > 1
     card = regions.card(3)
-    assert card.shade == "shaded"
+    assert card.colour == "coloured"
     assert not regions.pending(3)
     assert regions.card(3, refined=False) is card
     assert list(regions.refine(3)) == []
@@ -146,15 +145,15 @@ def test_bad_input_gets_one_sentence(built, activations):
     d = atlas[1, 1]
     x, _ = direct(built, 1, 0, d)
     with pytest.raises(ValueError, match="keeps no members"):
-        inspect(d.recount(x), model)
+        Regions(d.recount(x), model)
     with pytest.raises(ValueError, match="expected a model or a tokenizer, got a str"):
-        inspect(d, "model")
+        Regions(d, "model")
     with pytest.raises(ValueError, match="not on these weights of tiny-llama"):
-        inspect(example_dictionary(dim=8), model)
+        Regions(example_dictionary(dim=8), model)
     with pytest.raises(ValueError, match="lens has 61 rows for 237 regions"):
-        inspect(d, model, lens=logit_lens(model, atlas[1, 5].means))
+        Regions(d, model, lens=logit_lens(model, atlas[1, 5].means))
     with pytest.raises(ValueError, match="not of the stream"):
-        inspect(example_dictionary(), WordTokenizer(), activations=activations)
+        Regions(example_dictionary(), WordTokenizer(), activations=activations)
     with pytest.raises(IndexError, match="region 237 is outside"):
-        inspect(d, model)[237]
+        Regions(d, model)[237]
     assert len(WORDS) == len(set(WORDS))

@@ -40,5 +40,5 @@ def test_a_row_per_region(dictionary):
 def test_what_cannot_be_shown_is_said(dictionary):
     with pytest.raises(ValueError, match="no members"):
         region_table(replace(dictionary, members=None), Words(), [0])
-    with pytest.raises(ValueError, match="region 99999"):
+    with pytest.raises(ValueError, match="region must be in 0 … 17, got int 99999"):
         region_table(dictionary, Words(), torch.tensor([99999]))
