@@ -10,7 +10,6 @@ Does not know: how regions are searched, or how one region is shown (`panel`).
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 
 import ipywidgets as w
@@ -22,6 +21,7 @@ from epkit.inspect.regions import Regions
 from epkit.inspect.search import COLUMNS, PAGE, SORTS, RegionList
 from epkit.lm.lens import LogitLens
 from epkit.lm.store import ActivationSet
+from epkit.lm.text import as_html
 
 STYLE = (Path(__file__).parent / "assets" / "explorer.css").read_text(encoding="utf-8")
 
@@ -114,7 +114,7 @@ class RegionExplorer(w.VBox):
             box.add_class("epkit-bar")
             return box
 
-        columns = w.HTML(f'<div class="epkit-columns">{escape(COLUMNS)}</div>')
+        columns = w.HTML(f'<div class="epkit-columns">{as_html(COLUMNS)}</div>')
         left = w.VBox([columns, self.list, bar(self.previous, self.next, self.page, self.back)])
         left.add_class("epkit-left")
         body = w.HBox([left, self.panel])
@@ -260,7 +260,7 @@ class RegionExplorer(w.VBox):
 
     def _say(self, text: str, alert: bool = False) -> None:
         role = "alert" if alert else "status"
-        self.status.value = f'<div class="epkit-status" role="{role}">{escape(text)}</div>'
+        self.status.value = f'<div class="epkit-status" role="{role}">{as_html(text)}</div>'
 
 
 def _choice(name: str, options: list[tuple[str, object]]) -> w.ToggleButtons:

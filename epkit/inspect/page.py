@@ -11,7 +11,6 @@ import base64
 import hashlib
 import json
 import os
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from epkit.inspect.evidence import context_cosines, nearest_exemplars
 from epkit.inspect.regions import EXEMPLAR_WIDTH, LINKS, Regions
 from epkit.lm.lens import LogitLens
 from epkit.lm.store import ActivationSet
-from epkit.lm.text import LONGEST, label_of, visible
+from epkit.lm.text import LONGEST, as_html, label_of, visible
 from epkit.members import KEPT
 from epkit.progress import progress
 
@@ -80,7 +79,7 @@ def _page(data: dict, regions: Regions) -> str:
     script = (ASSETS / "regions.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {
-        "title": escape(_title(regions.dictionary)),
+        "title": as_html(_title(regions.dictionary), LONGEST),
         "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'",
         "style": STYLE + (ASSETS / "regions.css").read_text(encoding="utf-8"),
@@ -101,7 +100,7 @@ def _inert(text: str) -> str:
 def _title(d: Dictionary) -> str:
     about = d.metadata
     named = [f"{k} {about[k]}" for k in ("layer", "percentile", "corpus") if k in about]
-    return visible(", ".join([str(about.get("model", "dictionary")), *named]), LONGEST)
+    return ", ".join([str(about.get("model", "dictionary")), *named])
 
 
 # ---- its data -----------------------------------------------------------------------------------

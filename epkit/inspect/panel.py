@@ -10,12 +10,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from html import escape
 
 import ipywidgets as w
 
 from epkit.inspect.card import Link, card_html
 from epkit.inspect.regions import LINKS, Regions
+from epkit.lm.text import as_html
 
 
 class RegionPanel(w.VBox):
@@ -79,7 +79,7 @@ class RegionPanel(w.VBox):
                 await asyncio.sleep(0.01)  # clicks that came meanwhile are answered here
         except (RuntimeError, ValueError) as error:
             said = f"the contexts could not be coloured: {error}"
-            self.card.value += f'<div class="epkit-status" role="alert">{escape(said)}</div>'
+            self.card.value += f'<div class="epkit-status" role="alert">{as_html(said)}</div>'
 
     def _draw(self, refined: bool = False) -> None:
         regions, region = self._on_show

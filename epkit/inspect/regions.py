@@ -91,9 +91,9 @@ class Regions:
 
     Raises
     ------
-    TypeError : no dictionary.
-    ValueError : no members; neither a model nor a tokenizer; another model than the dictionary's; a
-        lens of another K; activations of another stream.
+    TypeError : no dictionary, neither a model nor a tokenizer, no lens, no activations.
+    ValueError : no members; another model than the dictionary's; a lens of another K; activations
+        of another stream.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Regions:
     ) -> None:
         model = model_or_tokenizer if isinstance(model_or_tokenizer, LanguageModel) else None
         tokenizer = model.tokenizer if model else model_or_tokenizer
-        _check(dictionary, model, tokenizer, lens)
+        _check(dictionary, model, tokenizer, lens, activations)
         self.dictionary = dictionary
         self.texts = TokenTexts(tokenizer)
         self.text = StreamText(dictionary.members, self.texts)
@@ -295,19 +295,19 @@ class Regions:
         return [Link(k, self.labels[k], f"{n}×") for k, n in pairs], of
 
 
-def _check(
-    dictionary: Dictionary, model: LanguageModel | None, tokenizer: object, lens: LogitLens | None
-) -> None:
-    """Whether these belong together; ValueError with one sentence where not."""
-    if not isinstance(dictionary, Dictionary):
-        raise TypeError(f"expected a Dictionary, got a {type(dictionary).__name__}")
+def _check(dictionary, model: LanguageModel | None, tokenizer, lens, activations) -> None:
+    """Whether these are what they should be, and belong together."""
+    for given, kind in ((dictionary, Dictionary), (lens, LogitLens), (activations, ActivationSet)):
+        optional = kind is not Dictionary
+        if not isinstance(given, kind) and not (optional and given is None):
+            raise TypeError(f"expected a {kind.__name__}, got a {type(given).__name__}")
     if dictionary.members is None:
         raise ValueError(
             "this dictionary keeps no members, so there is nothing to read; "
             "inspect the one that build made (recount drops them)"
         )
     if not callable(getattr(tokenizer, "convert_ids_to_tokens", None)):
-        raise ValueError(f"expected a model or a tokenizer, got a {type(tokenizer).__name__}")
+        raise TypeError(f"expected a model or a tokenizer, got a {type(tokenizer).__name__}")
     made_on = dictionary.metadata.get("revision")
     if model and (len(dictionary.centre) != model.d_model or made_on not in (None, model.revision)):
         raise ValueError(

@@ -6,14 +6,13 @@ Does not know: models (a tokenizer is enough), where the text came from beyond t
 import math
 import numbers
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from epkit.checks import several, whole
 from epkit.dictionary import Dictionary
-from epkit.lm.text import LONGEST, visible
+from epkit.lm.text import LONGEST, as_html, visible
 
 LONGEST_CELL = 2000
 """Characters that a cell shows; the end of a longer one is …."""
@@ -86,7 +85,7 @@ def _cell(value: object, digits: int) -> str:
 
 def _safe(value: object) -> str | None:
     """Text that is only text; None stays None."""
-    return None if value is None else escape(visible(str(value), LONGEST_CELL))
+    return None if value is None else as_html(str(value), LONGEST_CELL)
 
 
 def context_line(dictionary: Dictionary, tokenizer, index: int, width: int = 10) -> str:
@@ -102,9 +101,7 @@ def context_line(dictionary: Dictionary, tokenizer, index: int, width: int = 10)
     n = int(dictionary.members.clustered.sum())
     index, width = whole("index", index, 0, n - 1), whole("width", width)
     before, token, after = dictionary.members.context(index, width)
-    left, at, right = (
-        "".join(_said(tokenizer, ids)) if len(ids) else "" for ids in (before, [token], after)
-    )
+    left, at, right = (_said(tokenizer, ids) for ids in (before, [token], after))
     return f"{left}⟦{at}⟧{right}"
 
 
@@ -128,10 +125,10 @@ def region_table(
             "members": int(dictionary.counts[k]),
             "coherence": float(dictionary.coherence[k]),
             "exemplar in context": exemplar,
-            "closest members": " | ".join(_said(tokenizer, [t])[0] for t in closest.tolist()),
+            "closest members": " | ".join(_said(tokenizer, [t]) for t in closest.tolist()),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _said(tokenizer, ids: Sequence[int]) -> list[str]:
-    return [visible(tokenizer.decode(ids), LONGEST * len(ids))]
+def _said(tokenizer, ids: Sequence[int]) -> str:
+    return visible(tokenizer.decode(ids), LONGEST) if len(ids) else ""

@@ -1,13 +1,14 @@
 """The text of a stream: what its tokens say, and which tokens surround an activation.
 
 `visible` makes a text safe to read: characters that move the cursor, hide, or turn the direction of
-writing are replaced by a sign that can be seen. Escaping for HTML is not done here.
+writing are replaced by a sign that can be seen. `as_html` makes it safe to put on a page as well.
 
 Does not know: regions, models.
 """
 
 import unicodedata
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 
@@ -33,6 +34,11 @@ def visible(text: str, longest: int | None = None) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(SIGNS.get(c) or ("·" if unicodedata.category(c) in _UNSEEN else c) for c in text)
+
+
+def as_html(text: str, longest: int | None = None) -> str:
+    """The text, visible and escaped: it can stand in an element or in an attribute's quotes."""
+    return escape(visible(text, longest))
 
 
 def label_of(text: str) -> str:

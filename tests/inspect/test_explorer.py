@@ -1,4 +1,4 @@
-"""Tests of epkit.widgets and epkit.prompt_tokens."""
+"""The explorer, its prompt and its panel: what a click does, from one thread or several."""
 
 import asyncio
 import threading
@@ -221,3 +221,95 @@ def test_prompts_and_shading_in_two_threads_do_not_meet(built):
     thread.join(60)
     assert failed == []
     assert len(explorer.prompt.tokens.options) == len("In Paris 39")
+
+
+def check_state(explorer, atlas):
+    """What is on show belongs together."""
+    key = (explorer.layer.value, explorer.percentile.value)
+    assert explorer.regions.dictionary is atlas[key]
+    assert f'data-region="{explorer.region}"' in explorer.panel.card.value
+    near = explorer.regions.card(explorer.region, refined=False).nearest
+    assert [b.region for b in explorer.panel.nearest] == [link.region for link in near]
+    shown = listed(explorer)
+    assert explorer.list.value == (explorer.region if explorer.region in shown else None)
+    assert set(shown) <= set(range(len(atlas[key])))
+
+
+def test_clicks_in_several_threads_leave_a_state_that_belongs_together(built):
+    model, atlas = built
+    explorer = RegionExplorer(model.tokenizer, atlas)
+    failed = []
+
+    def clicks(seed):
+        draw = np.random.default_rng(seed)
+        buttons = [*explorer.panel.nearest, explorer.next, explorer.previous, explorer.back]
+        try:
+            for _ in range(25):
+                what = int(draw.integers(5))
+                if what == 0:
+                    explorer.percentile.value = (1, 5)[draw.integers(2)]
+                elif what == 1:
+                    explorer.sort.value = ("size", "nearest")[draw.integers(2)]
+                elif what == 2:
+                    explorer.query.value = ("", "a", "e")[draw.integers(3)]
+                else:
+                    buttons[draw.integers(len(buttons))].click()
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=clicks, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    check_state(explorer, atlas)
+
+
+def test_two_explorers_of_one_model_click_while_both_are_colouring(built):
+    async def session():
+        pair = [RegionExplorer(*built) for _ in range(2)]
+        for i in range(4):
+            for explorer in pair:
+                explorer.panel.nearest[i % 2].click()
+            await asyncio.sleep(0.02)  # some steps of either
+        for explorer in pair:
+            await asyncio.wait_for(asyncio.wrap_future(explorer.panel._task), 30)
+        return pair
+
+    one, other = asyncio.run(session())
+    assert one.region == other.region
+    assert one.panel.card.value == other.panel.card.value
+    for explorer in (one, other):
+        check_state(explorer, built[1])
+        assert "being computed" not in explorer.panel.card.value
+
+
+def test_a_click_during_counting_loses_no_count(built, tmp_path, monkeypatch):
+    monkeypatch.setenv("EPKIT_CACHE", str(tmp_path))
+    monkeypatch.setattr("epkit.inspect.evidence.BLOCK", 20)
+    model, atlas = built
+    stream = ActivationStream(model, TEXTS, [1, 2], context=64)
+    activations = cached(stream, 900, show_progress=False)
+
+    async def session():
+        explorer = RegionExplorer(model, atlas, activations=activations)
+        await asyncio.sleep(0.05)
+        assert not explorer.regions.counts.done
+        assert "kept members" in explorer.panel.competitors_of.value
+        explorer.panel.nearest[0].click()
+        explorer.regions.card(explorer.region)  # counts the rest at once
+        await asyncio.wait_for(asyncio.wrap_future(explorer.panel._task), 30)
+        return explorer
+
+    explorer = asyncio.run(session())
+    check_state(explorer, atlas)
+    counts = explorer.regions.counts
+    assert int(counts.histogram.sum()) == len(explorer.regions.source.x)
+    assert "activations" in explorer.panel.competitors_of.value
+
+
+@pytest.mark.parametrize("given", [None, "atlas", [1], 3])
+def test_what_is_no_atlas(built, given):
+    with pytest.raises(TypeError, match="atlas must be"):
+        RegionExplorer(built[0], given)

@@ -1,16 +1,18 @@
-"""Tests of epkit.regions, and of what it gathers: region_text, region_activations, region_facts."""
+"""What regions say of themselves, against the stream they were made from."""
+
+import threading
 
 import numpy as np
 import pytest
 import torch
-from region_examples import TEXTS, WORDS, WordTokenizer, built_atlas, example_dictionary
+from region_examples import LONG, TEXTS, WORDS, WordTokenizer, built_atlas, example_dictionary
 
-from epkit.inspect.evidence import BINS
+from epkit.inspect.evidence import BINS, NearestCounts
 from epkit.inspect.regions import WIDTH, Regions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.lens import logit_lens
 from epkit.lm.store import cached
-from epkit.lm.text import label_of, visible
+from epkit.lm.text import LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +25,6 @@ def activations(built, tmp_path, monkeypatch):
     monkeypatch.setenv("EPKIT_CACHE", str(tmp_path))
     stream = ActivationStream(built[0], TEXTS, [1, 2], context=64)
     return cached(stream, 900, show_progress=False)
-
-
-def test_visible_text_has_no_character_that_hides():
-    assert visible("a\nb\tc\x1b[2J\u202ed\u200be\ud800") == "a⏎b⇥c·[2J·d·e·"
-    assert visible("naïve 東京 😀 <b>") == "naïve 東京 😀 <b>"
-    assert [label_of(t) for t in (" the", "  ", "\n", "")] == ["the", "␣␣", "⏎", "(empty)"]
 
 
 def test_spans_are_those_of_members_context():
@@ -146,7 +142,7 @@ def test_bad_input_gets_one_sentence(built, activations):
     x, _ = direct(built, 1, 0, d)
     with pytest.raises(ValueError, match="keeps no members"):
         Regions(d.recount(x), model)
-    with pytest.raises(ValueError, match="expected a model or a tokenizer, got a str"):
+    with pytest.raises(TypeError, match="expected a model or a tokenizer, got a str"):
         Regions(d, "model")
     with pytest.raises(ValueError, match="not on these weights of tiny-llama"):
         Regions(example_dictionary(dim=8), model)
@@ -157,3 +153,57 @@ def test_bad_input_gets_one_sentence(built, activations):
     with pytest.raises(IndexError, match="region 237 is outside"):
         Regions(d, model)[237]
     assert len(WORDS) == len(set(WORDS))
+
+
+def test_threads_that_count_together_count_once():
+    d = example_dictionary()
+    x = torch.randn(20_000, 16, generator=torch.Generator().manual_seed(0))
+    alone, shared = NearestCounts(d, x), NearestCounts(d, x)
+    alone.finish(show=False)
+    threads = [threading.Thread(target=shared.finish, args=(False,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert torch.equal(alone.histogram, shared.histogram)
+    assert int(shared.histogram.sum()) == len(x)
+    for k in range(len(d)):
+        assert alone.second(k, 6) == shared.second(k, 6)
+
+
+def test_a_very_long_token_is_cut_wherever_it_is_shown():
+    d = example_dictionary()
+    words = [LONG if word == " word1" else word for word in WORDS]
+    regions = Regions(d, WordTokenizer(words))
+    cut = 0
+    for k in range(len(d)):
+        card = regions[k].card
+        for context in (card.exemplar, *(c for cs in card.members.values() for c in cs)):
+            assert max(map(len, context.tokens)) <= LONGEST
+            cut += any(t.endswith("…") for t in context.tokens)
+        assert len(card.label) <= LONGEST
+        assert len(regions[k].to_html()) < 200_000
+    assert cut > 10
+
+
+@pytest.mark.parametrize("region", [True, 1.0, "1", None, 1.5])
+def test_a_region_is_a_whole_number(region):
+    regions = Regions(example_dictionary(), WordTokenizer())
+    with pytest.raises(TypeError, match="region must be a whole number"):
+        regions[region]
+    with pytest.raises(TypeError, match="region must be a whole number"):
+        regions.card(region)
+    assert regions[np.int64(3)].index == 3
+    assert regions[-1].index == len(regions) - 1
+
+
+@pytest.mark.parametrize("given", [None, "d", {}, 3])
+def test_what_is_no_dictionary(given):
+    with pytest.raises(TypeError, match="expected a Dictionary, got a"):
+        Regions(given, WordTokenizer())
+
+
+@pytest.mark.parametrize("name", ["lens", "activations"])
+def test_what_is_no_lens_and_no_activations(name):
+    with pytest.raises(TypeError, match=r"expected a (LogitLens|ActivationSet), got a list"):
+        Regions(example_dictionary(), WordTokenizer(), **{name: [1]})
