@@ -130,15 +130,15 @@ class RegionExplorer(w.VBox):
 
     def _listen(self) -> None:
         def on(widget: w.Widget, act: Callable) -> None:
-            act = self._in_turn(act)
-            widget.observe(lambda change: None if self._deaf else act(change["new"]), "value")
+            heard = self._in_turn(lambda change: None if self._deaf else act(change["new"]))
+            widget.observe(heard, "value")
 
         on(self.layer, self._choose_layer)
         on(self.percentile, lambda _: self._open_dictionary())
         on(self.field, lambda _: self._search())
         on(self.query, lambda _: self._search())
         on(self.sort, lambda _: self._fill_list(0))
-        on(self.list, lambda region: region is not None and self._go(region, from_list=True))
+        on(self.list, lambda _: self._choose_line())
         self.prompt.on_choose(self.go)
         self.panel.on_choose(self.go)
         self.previous.on_click(self._in_turn(lambda _: self._fill_list(self._page - 1)))
@@ -180,8 +180,14 @@ class RegionExplorer(w.VBox):
             self.percentile.value = before if (layer, before) in self._atlas else options[0][1]
         self._open_dictionary()
 
+    def _choose_line(self) -> None:
+        if self.list.value is not None:  # as it is now: the list may have been another at the click
+            self._go(self.list.value, from_list=True)
+
     def _open_dictionary(self) -> None:
         key = (self.layer.value, self.percentile.value)
+        if key not in self._atlas:
+            return  # the layer was changed meanwhile; its turn comes
         if key not in self._lists:
             regions = Regions(
                 self._atlas[key],
@@ -204,11 +210,8 @@ class RegionExplorer(w.VBox):
 
     def _search(self) -> None:
         try:
-            if (
-                self.field.value == "lens"
-                and self.query.value
-                and not self.regions.promoted.complete
-            ):
+            asked = self.query.value and self.field.value == "lens"
+            if asked and not self.regions.promoted.complete:
                 self._say("working out the promoted tokens of all regions, once …")
             line = self._current.search(self.field.value, self.query.value)
         except ValueError as error:

@@ -1,6 +1,7 @@
 """The explorer, its prompt and its panel: what a click does, from one thread or several."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from region_examples import IMAGE, TEXTS, WordTokenizer, built_atlas, example_dictionary
+from traitlets import TraitError
 
 from epkit.inspect.explorer import RegionExplorer
 from epkit.inspect.search import PAGE
@@ -245,13 +247,18 @@ def test_clicks_in_several_threads_leave_a_state_that_belongs_together(built):
         buttons = [*explorer.panel.nearest, explorer.next, explorer.previous, explorer.back]
         try:
             for _ in range(25):
-                what = int(draw.integers(5))
+                what = int(draw.integers(8))
                 if what == 0:
                     explorer.percentile.value = (1, 5)[draw.integers(2)]
                 elif what == 1:
                     explorer.sort.value = ("size", "nearest")[draw.integers(2)]
                 elif what == 2:
                     explorer.query.value = ("", "a", "e")[draw.integers(3)]
+                elif what == 3:
+                    explorer.layer.value = (1, 2)[draw.integers(2)]
+                elif what == 4 and listed(explorer):
+                    with contextlib.suppress(TraitError):  # the list is another by now
+                        explorer.list.value = listed(explorer)[0]
                 else:
                     buttons[draw.integers(len(buttons))].click()
         except Exception as error:
