@@ -149,7 +149,7 @@ def test_an_empty_stream_is_refused():
         ("percentiles", 1, TypeError),
         ("percentiles", "1", TypeError),
         ("percentiles", None, TypeError),
-        ("percentiles", [True], ValueError),
+        ("percentiles", [True], TypeError),
         ("percentiles", [float("nan")], ValueError),
         ("percentiles", [100], ValueError),
         ("n_activations", 100.0, TypeError),
