@@ -13,6 +13,7 @@ from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.interventions import ablate, steer
 from epkit.members import Members
+from epkit.partition import partition
 
 _LATER = {
     "ActivationSet": "epkit.lm.store",
@@ -43,6 +44,7 @@ __all__ = [
     "build_from",
     "calibrate",
     "load_atlas",
+    "partition",
     "random_dictionary",
     "save_atlas",
     "steer",
