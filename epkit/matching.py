@@ -12,7 +12,7 @@ Two ways, for two questions.
 
 `between` is geometry inside one dictionary: the regions that lie between two others.
 
-Does not know: models, tokens, text, files. What is new is ranked in `introduced`.
+Does not know: models, tokens, text, files.
 """
 
 from collections.abc import Sequence

@@ -20,6 +20,7 @@ import torch
 from huggingface_hub import errors as hub_errors
 from torch import Tensor
 
+from epkit import checks
 from epkit.files import write_tensors
 from epkit.geometry import Arrays, as_activations, full_precision
 
@@ -201,14 +202,19 @@ def train_topk_sae(
     transpose, and decoder rows are kept at unit length. Dead latents learn to reconstruct the
     error that remains (weight 1/32). Same inputs and seed, same weights on the same machine.
 
-    Raises ValueError for fewer activations than a batch, or k outside 1 … n_latents.
+    Raises ValueError for fewer activations than a batch, k outside 1 … n_latents, or a number of
+    epochs, size of a batch or learning rate that is not positive.
     """
     x = torch.as_tensor(x)
-    device = torch.device(device) if device is not None else x.device
-    if not 1 <= k <= n_latents:
-        raise ValueError(f"k must lie in 1 … {n_latents} (n_latents), not {k}")
+    device = checks.device(device if device is not None else x.device)
+    n_latents = checks.whole("n_latents", n_latents, 1)
+    k, epochs = checks.whole("k", k, 1, n_latents), checks.whole("epochs", epochs, 1)
+    batch, seed = checks.whole("batch", batch, 1), checks.seed(seed)
+    learning_rate = checks.number("learning_rate", learning_rate, 0, open_low=True)
     if len(x) < batch:
-        raise ValueError(f"{len(x)} activations are fewer than one batch of {batch}")
+        raise ValueError(
+            f"{len(x)} activations are fewer than one batch of {batch}: give more, or lower batch"
+        )
     total = sum(as_activations(part, device=device).sum(0).double() for part in x.split(1 << 16))
     mean = (total / len(x)).float()
     scale = (as_activations(x[:16384]).to(device) - mean).norm(dim=1).mean() / x.shape[1] ** 0.5

@@ -1,6 +1,5 @@
 """Controls: matched in what they claim to match, seeded, and intervals that cover."""
 
-import numpy as np
 import pytest
 import torch
 from conftest import mixture
@@ -9,7 +8,6 @@ from epkit import Dictionary, LeaderClustering, calibrate
 from epkit.controls import matched_regions, random_dictionary
 from epkit.dictionary import RegionSums
 from epkit.geometry import directions
-from epkit.stats import Interval, bootstrap_difference, bootstrap_mean
 
 
 @pytest.fixture(scope="module")
@@ -92,59 +90,3 @@ def test_matched_regions_refuse_what_cannot_be():
 def test_matched_regions_of_equal_coherence():
     d = regions([10, 20, 1000], [0.5, 0.5, 0.5])
     assert matched_regions(d, 0, 2).tolist() == [1, 2]
-
-
-def test_bootstrap_of_constant_values_is_a_point():
-    assert bootstrap_mean([0.25] * 7) == Interval(0.25, 0.25, 0.25)
-    assert bootstrap_mean([2.0]) == Interval(2.0, 2.0, 2.0)
-
-
-def test_bootstrap_interval_covers_the_mean_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    inside = 0
-    for _ in range(200):
-        interval = bootstrap_mean(rng.normal(size=40), draws=400)
-        inside += interval.low <= 0 <= interval.high
-    assert 0.88 <= inside / 200 <= 0.99
-
-
-def test_bootstrap_agrees_with_the_normal_interval():
-    values = np.random.default_rng(1).normal(3, 2, size=400)
-    interval = bootstrap_mean(torch.tensor(values))
-    half = 1.96 * values.std() / 20
-    assert interval.low == pytest.approx(values.mean() - half, abs=0.03)
-    assert interval.high == pytest.approx(values.mean() + half, abs=0.03)
-    assert bootstrap_mean(values, level=0.5).low > interval.low
-
-
-def test_bootstrap_is_seeded():
-    values = np.random.default_rng(2).normal(size=30)
-    assert bootstrap_mean(values) == bootstrap_mean(values)
-    assert bootstrap_mean(values, seed=1) != bootstrap_mean(values)
-
-
-def test_paired_difference_cancels_what_units_share():
-    rng = np.random.default_rng(3)
-    shared = rng.normal(0, 5, size=50)
-    a, b = shared + 0.5 + rng.normal(0, 0.1, 50), shared + rng.normal(0, 0.1, 50)
-    paired = bootstrap_difference(a, b)
-    assert paired.low > 0.4
-    assert paired.high < 0.6
-    assert bootstrap_mean(a).low < 0 < bootstrap_mean(a).high
-
-
-@pytest.mark.parametrize("values", [[], [1.0, float("nan")], [[1.0]]])
-def test_bootstrap_refuses_what_has_no_mean(values):
-    with pytest.raises(ValueError, match="at least one finite value"):
-        bootstrap_mean(values)
-
-
-def test_bootstrap_refuses_bad_levels_and_unpaired_values():
-    with pytest.raises(ValueError, match="level"):
-        bootstrap_mean([1.0, 2.0], level=95)
-    with pytest.raises(ValueError, match="equal lengths"):
-        bootstrap_difference([1.0], [1.0, 2.0])
-
-
-def test_interval_prints_short():
-    assert str(Interval(0.93751, 0.9, 0.9752)) == "0.938 [0.900, 0.975]"

@@ -94,6 +94,20 @@ def test_lm_knows_no_dictionary_consumer():
             assert not {room(other) for other in found} & above, f"{name} imports {sorted(found)}"
 
 
+SHARED = {"main", "write_index", "partition", "Regions", "Source", "region_table"}
+"""Public names that may still stand for two things."""
+
+
+def test_a_public_name_is_one_thing():
+    places = {}
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert not {name: found for name, found in twice.items() if name not in SHARED}
+
+
 def test_few_modules_outside_the_subfolders():
     assert len(list(PACKAGE.glob("*.py"))) <= 24
 

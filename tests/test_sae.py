@@ -151,7 +151,22 @@ def test_training_is_seeded():
 
 def test_training_refuses_bad_numbers():
     x = sparse_data(100)
-    with pytest.raises(ValueError, match="k must lie in"):
-        train_topk_sae(x, 4, 5, batch=50)
-    with pytest.raises(ValueError, match="fewer than one batch"):
+    with pytest.raises(ValueError, match="fewer than one batch of 1024: give more"):
         train_topk_sae(x, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"k": 5}, "k must be in 1 … 4"),
+        ({"k": 0}, "k must be in 1 … 4"),
+        ({"n_latents": 0}, "n_latents must be at least 1"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"batch": 0}, "batch must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number in"),
+        ({"seed": -1}, "seed must be in 0"),
+    ],
+)
+def test_training_names_the_bad_number(options, said):
+    with pytest.raises(ValueError, match=said):
+        train_topk_sae(sparse_data(100), **{"n_latents": 4, "k": 2, "batch": 50, **options})

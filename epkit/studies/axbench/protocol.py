@@ -11,7 +11,7 @@
 Activations are taken once for all methods and concepts and kept on disk; what a method then hands
 in is a matrix of row scores, (R, C): one column per concept.
 
-This module does not know how a method finds its scores (see `axbench_methods`).
+This module does not know how a method finds its scores (see `methods`).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def plot_cosines(
     return figure
 
 
-def plot_flow(
+def plot_region_flow(
     table: Tensor,
     labels_a: Sequence[str],
     labels_b: Sequence[str],
@@ -161,7 +161,7 @@ def plot_occupancy(panels: Mapping[str, pd.DataFrame], *, most: int = 14) -> Fig
     return figure
 
 
-def plot_introduced(
+def plot_missing_counterparts(
     panels: Mapping[str, tuple[Tensor, Tensor, int]], label: str, *, name: str = "refusal region"
 ) -> Figure:
     """Score against size of every region, one of them marked: {panel: (scores, counts, region)}."""
@@ -176,5 +176,5 @@ def plot_introduced(
         ax.set(title=title, xlabel="members", xscale="log")
     axes[0, 0].set_ylabel(label)
     axes[0, -1].legend(frameon=False, loc="lower right")
-    figure.suptitle("Introducedness of every region of the tuned dictionary")
+    figure.suptitle("Missing counterparts: every region of the tuned dictionary")
     return figure

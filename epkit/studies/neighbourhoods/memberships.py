@@ -2,8 +2,8 @@
 
 - Splits: where the members of a coarse region lie in finer dictionaries of the same stream, and
   how purely fine regions lie in coarse ones.
-- Sharing: the chance that a member of one region and a member of another have a trait in common.
-  Purity and sharing are means over pairs of members, so that, unlike counts of what two regions
+- Agreement: the chance that a member of one region and a member of another have a trait in common.
+  Purity and agreement are means over pairs of members, so that, unlike counts of what two regions
   have in common, they do not grow or shrink with the size of regions.
 
 Does not know: directions, models, tokenizers. Regions and traits are whole numbers.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 REST = -1
@@ -69,8 +70,7 @@ def split_flow(levels: Sequence[np.ndarray], root: int, keep: int = 6) -> Flow:
     members, links = [np.array([own.sum()])], []
     for level in levels[1:]:
         region, at, counts = np.unique(level[own], return_inverse=True, return_counts=True)
-        flows = np.zeros((len(shown[-1]), len(region)), dtype=np.int64)
-        np.add.at(flows, (place, at), 1)
+        flows = contingency_matrix(place, at)
         largest = np.argsort(-counts, kind="stable")[:keep]
         # Below the parent that gives most, so that ribbons seldom cross.
         order = sorted(largest, key=lambda r: (flows[:, r].argmax(), -counts[r], region[r]))
@@ -79,11 +79,9 @@ def split_flow(levels: Sequence[np.ndarray], root: int, keep: int = 6) -> Flow:
         others = len(region) - len(order)
         shown.append([int(region[r]) for r in order] + [REST] * (others > 0))
         rest.append(others)
-        joined = np.zeros((len(flows), len(shown[-1])), dtype=np.int64)
-        np.add.at(joined, (place, slot[at]), 1)
+        links.append(contingency_matrix(place, slot[at]))
+        members.append(links[-1].sum(0))
         place = slot[at]
-        links.append(joined)
-        members.append(joined.sum(0))
     return Flow(shown, members, links, rest)
 
 
@@ -117,7 +115,7 @@ def kept_together(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
 # ---- what regions share -------------------------------------------------------------------------
 
 
-def sharing(region: np.ndarray, trait: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def trait_agreement(region: np.ndarray, trait: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """The chance that random members of two regions have the same trait.
 
     Parameters
@@ -147,17 +145,17 @@ def sharing(region: np.ndarray, trait: np.ndarray, pairs: np.ndarray) -> np.ndar
     return np.asarray(share[pairs[:, 0]].multiply(share[pairs[:, 1]]).sum(axis=1)).ravel()
 
 
-def sharing_apart_from(
+def trait_agreement_apart_from(
     region: np.ndarray, trait: np.ndarray, other: np.ndarray, pairs: np.ndarray
 ) -> np.ndarray:
-    """`sharing` of a trait among the pairs of members that differ in another trait.
+    """`trait_agreement` of a trait among the pairs of members that differ in another trait.
 
     (P,) float64; nan where no two members differ in the other trait.
     """
     trait, other = np.asarray(trait), np.asarray(other)
     both = np.unique(np.stack([trait, other]), axis=1, return_inverse=True)[1].ravel()
     both = np.where((trait >= 0) & (other >= 0), both, -1)
-    same, joint, differ = (sharing(region, t, pairs) for t in (trait, both, other))
+    same, joint, differ = (trait_agreement(region, t, pairs) for t in (trait, both, other))
     differ = 1 - differ
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(differ > 1e-9, (same - joint) / differ, np.nan)

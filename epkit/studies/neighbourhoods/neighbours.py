@@ -3,7 +3,7 @@
 - Between: what share of points lies between two anchors, and what share would by chance. (Which
   regions of a dictionary lie between two of them, `matching.between` tells.)
 - Paths: shortest ones on the graph that joins every region to its three nearest.
-- Crowding: how many activations lie within a radius of a point, and made-up points to compare with.
+- Density: how many activations lie within a radius of a point, and made-up points to compare with.
 - Regions within: which region an activation is a member of, if it is within θ of any exemplar.
 
 All distances are cosine distances of directions seen from one centre. What near regions share is
@@ -12,18 +12,17 @@ measured in `memberships`.
 Does not know: models, tokenizers, files.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import sparse, stats
+from scipy import sparse
 from scipy.sparse import csgraph
+from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
 from epkit.geometry import MARGIN, distances, nearest, pair_distance
-from epkit.stats import Interval
 
 BLOCK = 2048
 """Rows of a distance matrix that exist at once."""
@@ -134,15 +133,8 @@ def nearest_regions(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     ------
     ValueError : k is not in 1 … K - 1.
     """
-    if not 1 <= k < len(points):
-        raise ValueError(f"of {len(points)} regions each has {len(points) - 1} others, not {k}")
-    found = []
-    for rows in torch.arange(len(points), device=points.device).split(BLOCK):
-        apart = distances(points[rows], points)
-        apart[torch.arange(len(rows), device=rows.device), rows] = torch.inf
-        found.append(apart.topk(k, largest=False, sorted=True))
-    index, distance = (torch.cat([getattr(f, n) for f in found]) for n in ("indices", "values"))
-    return index.cpu(), distance.cpu()
+    distance, index = _neighbours(points, k).kneighbors()
+    return torch.from_numpy(index), torch.from_numpy(distance).float()
 
 
 def neighbour_graph(points: Tensor, k: int = 3) -> sparse.csr_array:
@@ -155,13 +147,10 @@ def neighbour_graph(points: Tensor, k: int = 3) -> sparse.csr_array:
     ------
     ValueError : k is not in 1 … K - 1.
     """
-    index, distance = nearest_regions(points, k)
+    graph = _neighbours(points, k).kneighbors_graph(mode="distance")
     # Equal points are 0 apart; a stored zero would read as "no edge" in places.
-    weight = distance.double().clamp(min=1e-12).flatten().numpy()
-    row = np.arange(len(points)).repeat(k)
-    shape = (len(points), len(points))
-    graph = sparse.coo_array((weight, (row, index.flatten().numpy())), shape).tocsr()
-    return graph.maximum(graph.T).tocsr()
+    graph.data = graph.data.clip(min=1e-12)
+    return sparse.csr_array(graph.maximum(graph.T))
 
 
 def shortest_path(graph: sparse.csr_array, a: int, b: int) -> list[int]:
@@ -185,10 +174,10 @@ def shortest_path(graph: sparse.csr_array, a: int, b: int) -> list[int]:
     return path[::-1]
 
 
-# ---- crowding and membership --------------------------------------------------------------------
+# ---- density and membership ---------------------------------------------------------------------
 
 
-def crowding(points: Tensor, u: Tensor, radius: float) -> Tensor:
+def neighbour_counts(points: Tensor, u: Tensor, radius: float) -> Tensor:
     """How many directions lie within a radius of each point: (K, D), (N, D) -> (K,) int64, CPU."""
     counts = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     for rows in u.split(BLOCK):
@@ -212,37 +201,17 @@ def directions_like(u: Tensor, n: int, *, seed: int = 0) -> Tensor:
     They lie where directions lie in bulk, but none is something that the model did.
     (N, D) -> (n, D) float32, on u's device.
     """
-    mean = u.mean(0, dtype=torch.float64)
-    spread = sum((rows - mean).T @ (rows - mean) for rows in u.split(BLOCK)) / len(u)
-    values, vectors = torch.linalg.eigh(spread)
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(n, len(mean), generator=generator, dtype=torch.float64).to(u.device)
-    drawn = mean + noise * values.clamp(min=0).sqrt() @ vectors.T
-    return torch.nn.functional.normalize(drawn, dim=1).float()
+    x = u.double().cpu().numpy()
+    normal = np.random.default_rng(seed).multivariate_normal
+    drawn = normal(x.mean(axis=0), np.cov(x.T, bias=True), n, method="eigh")
+    return torch.nn.functional.normalize(torch.from_numpy(drawn), dim=1).float().to(u.device)
 
 
-def rank_correlation(
-    x: Sequence[float], y: Sequence[float], *, draws: int = 1000, seed: int = 0
-) -> Interval:
-    """Spearman's rank correlation with its 95 % percentile bootstrap interval over pairs.
-
-    Raises
-    ------
-    ValueError : fewer than three pairs, lengths differ, or one side is constant.
-    """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if x.shape != y.shape or x.ndim != 1 or len(x) < 3 or min(np.ptp(x), np.ptp(y)) == 0:
-        raise ValueError("a rank correlation needs at least three pairs, constant on neither side")
-
-    def spearman(x: np.ndarray, y: np.ndarray) -> float:
-        return stats.spearmanr(x, y).statistic
-
-    found = stats.bootstrap(
-        (x, y), spearman, paired=True, vectorized=False, n_resamples=draws, method="percentile",
-        rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    low, high = found.confidence_interval
-    return Interval(float(spearman(x, y)), float(low), float(high))
+def _neighbours(points: Tensor, k: int) -> NearestNeighbors:
+    if not 1 <= k < len(points):
+        raise ValueError(f"of {len(points)} regions each has {len(points) - 1} others, not {k}")
+    near = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute")
+    return near.fit(points.double().cpu().numpy())
 
 
 def _check_region(region: int, k: int) -> None:

@@ -133,7 +133,7 @@ def plot_routes(routes: Sequence[Route], title: str) -> Figure:
     return figure
 
 
-def plot_flow(
+def plot_split_flow(
     flow: Flow, levels: Sequence[str], labels: Sequence[Sequence[str]], title: str
 ) -> Figure:
     """Where the members of a coarse region lie in finer dictionaries: a column per level.
@@ -196,7 +196,7 @@ def _ribbons(
             end[j] -= n
 
 
-def plot_sharing(curves: pd.DataFrame, baseline: pd.DataFrame, title: str) -> Figure:
+def plot_agreement(curves: pd.DataFrame, baseline: pd.DataFrame, title: str) -> Figure:
     """What two regions share against how far apart they are, a panel per measure.
 
     curves : columns measure, dictionary, distance, value, low, high; in order of distance.
@@ -222,7 +222,7 @@ def plot_sharing(curves: pd.DataFrame, baseline: pd.DataFrame, title: str) -> Fi
     return figure
 
 
-def plot_recurrence(table: pd.DataFrame, title: str) -> Figure:
+def plot_new_members(table: pd.DataFrame, title: str) -> Figure:
     """What regions of one half of a stream receive from the other, by their size in the first.
 
     table : columns dictionary, size, others, mean new, low, high, recur, recur low, recur high.

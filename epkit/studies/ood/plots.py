@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 
-def plot_distances(scores: Mapping[str, Tensor], threshold: float, title: str) -> Figure:
+def plot_text_distances(scores: Mapping[str, Tensor], threshold: float, title: str) -> Figure:
     """Distances of tokens (left) and mean distances of texts (right), a line per corpus.
 
     scores : {corpus: (W, T)}, the reference corpus first. threshold : θ, dotted on the left.
@@ -38,7 +38,7 @@ def plot_distances(scores: Mapping[str, Tensor], threshold: float, title: str) -
     return figure
 
 
-def plot_sweep(table: pd.DataFrame, layer: int, p: float) -> Figure:
+def plot_separation(table: pd.DataFrame, layer: int, p: float) -> Figure:
     """Gap in mean distance and AUROC against p (at a layer) and against depth (at a p).
 
     table : columns layer, p, corpus, gap, auroc (`Interval` cells), random gap, random auroc

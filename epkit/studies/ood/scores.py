@@ -1,23 +1,21 @@
-"""Scores of how strange tokens and texts are, and their AUROC with intervals over whole texts.
+"""Scores of how strange tokens and texts are.
 
 - The score of Exemplar Partitioning is the distance of `Dictionary.assign`, to the nearest
   exemplar. Here are those it stands beside, which know no partition: `mahalanobis`,
   `neighbour_distance`, and the model's own uncertainty, `next_token_scores`. Higher always means
   stranger.
 - Scores are compared on texts of equal length (`equal_texts`), since longer texts are easier to
-  tell apart: (W, T) arrays, W texts of T tokens.
-- `wins` and `bootstrap_texts` give AUROC, gaps and paired differences. What is resampled is whole
-  texts, because the tokens of a text are not independent.
+  tell apart: (W, T) arrays, W texts of T tokens, as `stats.wins` and `stats.bootstrap_pairs` take
+  them.
 
-Does not know: dictionaries, layers, what a score will be used for (`ood` has the monitor).
+Does not know: dictionaries, layers, what a score will be used for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
@@ -25,9 +23,6 @@ from torch import Tensor
 from epkit.geometry import distances
 from epkit.lm.corpora import Document, UniformTokens
 from epkit.lm.models import LanguageModel, final_norm, unembedding
-from epkit.stats import Interval
-
-# ---- texts and scores ---------------------------------------------------------------------------
 
 
 def equal_texts(documents: Iterable[Document], tokenizer, length: int, n: int) -> list[Document]:
@@ -96,57 +91,11 @@ def mahalanobis(x: Tensor, build: Tensor) -> Tensor:
     The covariance is shrunk (Ledoit and Wolf 2004).
     """
     fitted = LedoitWolf().fit(build.double().cpu().numpy())
-    precision = torch.from_numpy(fitted.precision_)
-    off = x.double().cpu() - torch.from_numpy(fitted.location_)
-    return ((off @ precision) * off).sum(dim=1).clamp(min=0).sqrt()
+    squared = fitted.mahalanobis(x.double().cpu().numpy())
+    return torch.from_numpy(squared).clamp(min=0).sqrt()
 
 
 def neighbour_distance(u: Tensor, build: Tensor, k: int = 10) -> Tensor:
     """Cosine distance to the k-th nearest of the build's directions: (N, D), (M, D) → (N,)."""
     parts = [distances(rows, build).topk(k, dim=1, largest=False) for rows in u.split(512)]
     return torch.cat([part.values[:, -1] for part in parts])
-
-
-# ---- AUROC and intervals over texts -------------------------------------------------------------
-
-
-def wins(scores: Tensor, reference: Tensor) -> Tensor:
-    """How often tokens of one text score above those of another: (W, T), (V, S) → (W, V) float64.
-
-    Entry (i, j) is the share of token pairs, one of text i of `scores` and one of text j of
-    `reference`, in which the first is higher; ties count half. Its mean is the AUROC over tokens
-    (of equally long texts), and with T = S = 1 over texts.
-    """
-    ordered = reference.sort(dim=1).values.contiguous()
-    flat = scores.reshape(1, -1).expand(len(ordered), -1).contiguous()
-    below = torch.searchsorted(ordered, flat) + torch.searchsorted(ordered, flat, right=True)
-    return (below.double() / 2 / ordered.shape[1]).view(-1, *scores.shape).mean(-1).T
-
-
-def bootstrap_texts(
-    pairs: Tensor | Sequence[Tensor], *, level: float = 0.95, draws: int = 1000, seed: int = 0
-) -> Interval:
-    """Mean over pairs of texts, with the percentile interval of resampling texts of both kinds.
-
-    Parameters
-    ----------
-    pairs : (W, V) a number per pair of texts, such as `wins`, the difference of two such arrays
-        (a paired comparison of two scores), or differences of means. Several arrays (W_i, V) share
-        their V reference texts; the value is then the mean of their means.
-
-    Where no resample changes the value, as with an AUROC of 1, the interval is a point: it is then
-    too narrow.
-    """
-    rng = np.random.default_rng(seed)
-    arrays = [pairs] if isinstance(pairs, Tensor) else list(pairs)
-    n = arrays[0].shape[1]
-    # Whole-number weights, divided once, so that an AUROC of 1 stays 1 in every resample.
-    columns = rng.multinomial(n, np.full(n, 1 / n), size=draws)
-    value, resampled = 0.0, np.zeros(draws)
-    for array in arrays:
-        array = array.double().cpu().numpy()
-        rows = rng.multinomial(len(array), np.full(len(array), 1 / len(array)), size=draws)
-        value += array.mean() / len(arrays)
-        resampled += (rows @ array * columns).sum(axis=1) / array.size / len(arrays)
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(value), float(low), float(high))

@@ -17,8 +17,8 @@ import pandas as pd
 from epkit.interventions import Edits
 from epkit.lm.generate import Generation, answer_texts, generate, perplexity
 from epkit.lm.models import LanguageModel
-from epkit.stats import Interval
-from epkit.studies.refusal.judge import START, is_refusal, rate
+from epkit.stats import Interval, proportion
+from epkit.studies.refusal.judge import START, is_refusal
 from epkit.studies.refusal.prompts import Prompts
 from epkit.studies.refusal.regions import chats
 
@@ -41,7 +41,7 @@ class Responses:
     @property
     def rate(self) -> Interval:
         """Refusal rate with its Wilson interval."""
-        return rate(self.refused)
+        return proportion(self.refused)
 
 
 def respond(

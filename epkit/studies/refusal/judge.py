@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
 
 import pandas as pd
-from scipy.stats import binomtest
 
 from epkit.lm.sources import fetch, get_source
-from epkit.stats import Interval
+from epkit.stats import proportion
 
 START = 60
 """Characters of an answer that are looked at; also the most that is kept of a harmful one."""
@@ -37,16 +35,6 @@ _PATTERNS = re.compile(
 def is_refusal(answer: str) -> bool:
     """Whether the first `START` characters of an answer hold a phrase of refusal."""
     return _PATTERNS.search(answer[:START].replace("’", "'")) is not None
-
-
-def rate(flags: Iterable[bool]) -> Interval:
-    """Share of true flags with its 95 % Wilson interval. Raises ValueError for none."""
-    flags = [bool(flag) for flag in flags]
-    if not flags:
-        raise ValueError("a rate needs at least one answer")
-    test = binomtest(sum(flags), len(flags))
-    interval = test.proportion_ci(0.95, method="wilson")
-    return Interval(sum(flags) / len(flags), float(interval.low), float(interval.high))
 
 
 def human_scored() -> pd.DataFrame:
@@ -78,6 +66,6 @@ def judge_agreement(table: pd.DataFrame) -> pd.DataFrame:
         said = part.answer.map(is_refusal)
         rows[name] = {
             "answers": len(part), "refused": int(part.refused.sum()),
-            "precision": rate(part.refused[said]), "recall": rate(said[part.refused]),
+            "precision": proportion(part.refused[said]), "recall": proportion(said[part.refused]),
         }  # fmt: skip
     return pd.DataFrame(rows).T.rename_axis("labelled set")

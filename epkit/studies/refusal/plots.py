@@ -33,7 +33,7 @@ def plot_regions(table: pd.DataFrame, chosen: int) -> Figure:
     return figure
 
 
-def plot_sweep(table: pd.DataFrame, values: str, title: str, label: str) -> Figure:
+def plot_layer_grid(table: pd.DataFrame, values: str, title: str, label: str) -> Figure:
     """`values` of a table with columns layer and p, as a grid; empty where there is none."""
     grid = table.pivot(index="layer", columns="p", values=values).sort_index(ascending=False)
     grid = grid.astype(float)

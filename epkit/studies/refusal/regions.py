@@ -2,7 +2,7 @@
 
 1. `prompt_activations`: the residual stream over chat prompts, all positions and the final one (the
    last token of the template, where the answer opens).
-2. `region_table`, `pick_region`: refusal by region of a dictionary of final-position activations,
+2. `refusal_table`, `pick_region`: refusal by region of a dictionary of final-position activations,
    and the region to edit, by a stated rule.
 3. `region_directions`: the directions a region offers.
 4. `null_regions`: regions as like it as can be that do not refuse, as controls.
@@ -25,7 +25,7 @@ from epkit.dictionary import Dictionary
 from epkit.lm.activations import ActivationStream
 from epkit.lm.models import LanguageModel
 from epkit.partition import partition
-from epkit.studies.refusal.judge import rate
+from epkit.stats import proportion
 
 MIN_MEMBERS = 8
 MIN_RATE = 0.9
@@ -72,7 +72,7 @@ def prompt_activations(
     return PromptActivations(every, final, is_final)
 
 
-def region_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.DataFrame:
+def refusal_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.DataFrame:
     """Refusal by region, most refusals first: members, refusals, rate, low, high, coherence.
 
     x (P, D): final-position activations; refused (P,) bool. Regions without a member are left out.
@@ -81,7 +81,7 @@ def region_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.DataF
     rows = []
     for k in region.unique().tolist():
         flags = refused[region == k]
-        value, low, high = rate(flags)
+        value, low, high = proportion(flags)
         rows.append(
             {
                 "region": k, "members": len(flags), "refusals": int(flags.sum()), "rate": value,
@@ -160,7 +160,7 @@ def null_regions(
     found = []
     made = partition(x, percentiles, centre=centre, order=order, device=x.device)
     for p, dictionary in made.items():
-        table = region_table(dictionary, x, refused)
+        table = refusal_table(dictionary, x, refused)
         fit = table[(table.rate <= max_rate) & (table.members >= 2)]
         found += [NullRegion(dictionary, p, int(k), row) for k, row in fit.iterrows()]
     if len(found) < n:

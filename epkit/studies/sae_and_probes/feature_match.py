@@ -23,7 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from epkit.stats import Interval, bootstrap_mean
+from epkit.stats import Interval, bootstrap_difference, bootstrap_mean
 
 TOP, MIN_ACTIVE = 100, 20
 
@@ -64,7 +64,7 @@ class TopTokens:
 
 
 @dataclass(frozen=True, eq=False)
-class Match:
+class FeatureMatch:
     """A features against B features on the same tokens.
 
     shared : (A, B) int32, tokens in both sets. f1 : (A, B) float32.
@@ -137,7 +137,7 @@ def token_identity(
     return TopTokens(index, active.astype(np.int64), len(tokens))
 
 
-def match_features(a: TopTokens, b: TopTokens) -> Match:
+def match_features(a: TopTokens, b: TopTokens) -> FeatureMatch:
     """Best matches in both directions (steps 1 and 2 of the module).
 
     Raises ValueError where the two were read on different numbers of tokens.
@@ -151,7 +151,7 @@ def match_features(a: TopTokens, b: TopTokens) -> Match:
     f1 = (2 * shared / np.maximum(sizes, 1)).astype(np.float32)
     of_a = _best(shared, f1, a.kept)
     of_b = _best(shared.T, f1.T, b.kept)
-    return Match(shared, f1, *of_a, *of_b)
+    return FeatureMatch(shared, f1, *of_a, *of_b)
 
 
 def one_to_one(f1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,32 +166,22 @@ def share_above(f1: np.ndarray, cut: float = 0.5) -> Interval:
 
     Features left out (nan) are not counted. Raises ValueError where all are left out.
     """
+    return bootstrap_mean(_above(f1, cut))
+
+
+def share_difference(f1: np.ndarray, other: np.ndarray, cut: float = 0.5) -> Interval:
+    """Share above `cut` of one group of features less that of another, (F,) and (G,), not paired.
+
+    As `share_above`, with features of both groups resampled.
+    """
+    return bootstrap_difference(_above(f1, cut), _above(other, cut), paired=False)
+
+
+def _above(f1: np.ndarray, cut: float) -> np.ndarray:
     f1 = f1[~np.isnan(f1)]
     if not len(f1):
         raise ValueError("every feature is left out: lower min_active or read more tokens")
-    return bootstrap_mean(f1 > cut)
-
-
-def share_difference(
-    f1: np.ndarray, other: np.ndarray, cut: float = 0.5, *, draws: int = 10_000, seed: int = 0
-) -> Interval:
-    """Share above `cut` of one group of features less that of another, (F,) and (G,), not paired.
-
-    With a 95 % bootstrap interval that draws features of both groups. Features left out (nan) are
-    not counted. Raises ValueError where all of a group are.
-    """
-    groups = [group[~np.isnan(group)] for group in (f1, other)]
-    if not all(map(len, groups)):
-        raise ValueError("every feature is left out: lower min_active or read more tokens")
-    rng = np.random.default_rng(seed)
-    shares = [np.mean(group > cut) for group in groups]
-    # The number above the cut among features drawn with replacement is binomial.
-    drawn = [
-        rng.binomial(len(group), share, draws) / len(group)
-        for group, share in zip(groups, shares, strict=True)
-    ]
-    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
-    return Interval(float(shares[0] - shares[1]), float(low), float(high))
+    return f1 > cut
 
 
 def _keys(block: Tensor, start: int) -> Tensor:

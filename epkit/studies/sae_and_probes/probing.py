@@ -15,9 +15,8 @@ exactly one half counts as half right, as a tie does for AUROC.
 Does not know: texts, models, where rows, labels and dictionaries come from.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -26,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from epkit.dictionary import Dictionary
 from epkit.readouts import cosine, top_k
-from epkit.stats import Interval, auroc
+from epkit.stats import auroc
 
 STRENGTHS = np.logspace(-1, 3, 5)
 """Inverse penalties tried (scikit-learn's C), for features whose rows have mean square norm 1."""
@@ -135,13 +134,12 @@ def _rotated(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarra
     A squared penalty does not see the other axes nor a rotation, so the regression is the same on
     min(n, F) columns as on F.
     """
-    mean = train.mean(0, dtype=np.float64)
-    train, test = train - mean, test - mean
-    scale = np.sqrt((train**2).sum(1).mean())
-    if scale == 0:
+    if not np.ptp(train, axis=0).any():
         raise ValueError("all training rows have the same features: nothing to learn from")
-    _, _, axes = np.linalg.svd(train, full_matrices=False)
-    return train @ axes.T / scale, test @ axes.T / scale
+    axes = PCA(svd_solver="full").fit(train.astype(np.float64))
+    train, test = axes.transform(train), axes.transform(test)
+    scale = np.sqrt((train**2).sum(1).mean())
+    return train / scale, test / scale
 
 
 def _check_labels(labels: np.ndarray) -> None:
@@ -156,32 +154,3 @@ def scores(probability: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Accuracy, a probability of one half counting half, and AUROC, of test rows (m,)."""
     right = np.where(probability == 0.5, 0.5, (probability > 0.5) == labels)
     return {"accuracy": float(right.mean()), "AUROC": float(roc_auc_score(labels, probability))}
-
-
-def retention(
-    own: Sequence[float],
-    raw: Sequence[float],
-    *,
-    chance: float = 0.0,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> Interval:
-    """Mean of `own` over mean of `raw`, both less `chance`, with a 95 % interval over sets.
-
-    The bootstrap draws sets, with both of their values (paired). The limits are nan where some
-    draws leave `raw` at chance or below, since the ratio is then unbounded.
-
-    Raises ValueError for no sets, unequal lengths, or a mean of `raw` that is not above `chance`.
-    """
-    if not len(own) or len(own) != len(raw):
-        raise ValueError(f"own and raw need the same number of sets, got {len(own)}, {len(raw)}")
-    pairs = np.stack([np.asarray(own, float), np.asarray(raw, float)]) - chance
-    ours, theirs = pairs.mean(1)
-    if theirs <= 0:
-        raise ValueError(f"the raw probe is not above {chance:g}: there is nothing to retain")
-    index = np.random.default_rng(seed).integers(pairs.shape[1], size=(draws, pairs.shape[1]))
-    means = pairs[:, index].mean(-1)
-    limits = [np.nan] * 2
-    if (means[1] > 0).all():
-        limits = np.quantile(means[0] / means[1], [0.025, 0.975])
-    return Interval(float(ours / theirs), *map(float, limits))

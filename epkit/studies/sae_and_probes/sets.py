@@ -141,7 +141,7 @@ def load_set(
         lengths = [min(len(ids) + 1, context) for ids in tokenizer(fed)["input_ids"]]
         order = order[: max(min_texts, int((np.cumsum(lengths) <= max_tokens).sum()))]
     order = order[: len(order) // 4 * 4]
-    train, test = split_rows(order)
+    train, test = train_test_rows(order)
     found = ProbingSet(
         name, [texts[i] for i in train], labels[train], [texts[i] for i in test], labels[test],
         len(table), repeated, contradictory,
@@ -186,7 +186,7 @@ def balanced_order(labels: np.ndarray, *, seed: int | Sequence[int]) -> np.ndarr
     return np.stack([side[:n] for side in sides], axis=1).ravel()
 
 
-def split_rows(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def train_test_rows(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Training and test rows by the suite's rule, or a third for testing where that is less.
 
     Training: all but `MIN_TEST`, at most `N_TRAIN`; testing: the rest. An even number of each.

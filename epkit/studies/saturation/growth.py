@@ -3,8 +3,8 @@
 1. `grow` clusters a stream of directions in any order of its documents (`document_orders`), or
    disjoint runs of documents (`document_blocks`), in one calibration; `regions_at` reads K after
    any number of activations, so that streams compare at equal length.
-2. `verdict` calls a growth saturated, growing or undecided by what the second half of the stream
-   added; it refuses to judge a second half that repeats the first (`revisited`).
+2. `growth_state` calls a growth saturated, growing or undecided by what the second half of the
+   stream added; it refuses to judge a second half that repeats the first (`revisited`).
 3. `chao1` and `chao2` estimate the regions of an endless stream from how many are rare
    (Chao 1984, 1987). They assume fixed classes and independent draws. Regions depend on the
    stream, and the Voronoi cells of rare exemplars fill with common activations, which hides how
@@ -14,19 +14,17 @@ Does not know: models, tokenizers, texts (token ids are numbers to compare), cal
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from epkit.calibration import Calibration
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
 from epkit.geometry import nearest
-from epkit.stats import Interval
+from epkit.stats import Interval, poisson_interval
 
 TOLERANCE = 0.1
 """Growth at a doubling that still counts as none: K is reproducible to about ±10 % (published)."""
@@ -160,7 +158,7 @@ def revisited(token: Tensor, window: Tensor, span: int = SPAN) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GrowthState:
     """Whether a growth is over.
 
     state : "saturated", "growing", "undecided", or "revisits" where the stream repeats itself.
@@ -181,13 +179,13 @@ class Verdict:
         return f"{self.state}: the second half added {gain}"
 
 
-def verdict(
+def growth_state(
     d: Dictionary,
     revisits: Tensor,
     *,
     tolerance: float = TOLERANCE,
     max_revisited: float = MAX_REVISITED,
-) -> Verdict:
+) -> GrowthState:
     """Saturated when the last doubling of the stream added less than `tolerance`, beyond doubt.
 
     The number founded in the second half has its exact Poisson interval (Garwood 1936), which
@@ -207,9 +205,7 @@ def verdict(
         )
     half = regions_at(d, n // 2)
     new = len(d) - half
-    low = stats.chi2.ppf(0.025, 2 * new) / 2 if new else 0.0
-    high = stats.chi2.ppf(0.975, 2 * new + 2) / 2
-    gain = Interval(*(float(x / half) for x in (new, low, high)))
+    gain = Interval(*(float(x / half) for x in poisson_interval(new)))
     share = revisits[n // 2 :].double().mean().item()
     state = "undecided"
     if share > max_revisited:
@@ -218,7 +214,7 @@ def verdict(
         state = "saturated"
     elif gain.low > tolerance:
         state = "growing"
-    return Verdict(state, gain, n - 1 - int(d.exemplar_index[-1]), share)
+    return GrowthState(state, gain, n - 1 - int(d.exemplar_index[-1]), share)
 
 
 # ---- how large would it be? ---------------------------------------------------------------------
@@ -278,19 +274,3 @@ def extrapolate(half: float, whole: float, factor: float = 2.0) -> Interval:
     low = whole + (whole - half) * doublings
     high = whole * (whole / half) ** doublings
     return Interval(math.sqrt(low * high), low, high)
-
-
-def t_interval(a: Sequence[float], b: Sequence[float] | None = None) -> Interval:
-    """Mean of a few independent values, or of a − mean of b (Welch), with Student's 95 % interval.
-
-    A bootstrap of so few is too narrow. Raises ValueError for fewer than two values on a side.
-    """
-    groups = [np.asarray(x, dtype=np.float64) for x in (a, b) if x is not None]
-    if any(x.ndim != 1 or len(x) < 2 for x in groups):
-        raise ValueError("an interval needs at least two values on each side")
-    value = groups[0].mean() - (groups[1].mean() if b is not None else 0.0)
-    if not any(np.ptp(x) for x in groups):
-        return Interval(value.item(), value.item(), value.item())
-    test = stats.ttest_1samp(a, 0) if b is None else stats.ttest_ind(a, b, equal_var=False)
-    limits = test.confidence_interval(0.95)
-    return Interval(value.item(), limits.low.item(), limits.high.item())

@@ -20,7 +20,7 @@ PANEL = (4.6, 3.6)
 """Width and height of a panel in inches."""
 
 
-def plot_growth(table: pd.DataFrame, title: str) -> Figure:
+def plot_domain_growth(table: pd.DataFrame, title: str) -> Figure:
     """Regions against activations seen, both logarithmic: a panel per p, a line per domain.
 
     table : columns p, domain, order, n, K. The line is the mean over orders, the band their range.

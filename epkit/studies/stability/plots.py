@@ -1,4 +1,4 @@
-"""Figures of the stability notebook: recurrence, cuts, remedies, company over layers, prompts.
+"""Figures of the stability notebook: recurrence, cuts, remedies, co-membership, prompts.
 
 Does not know: how the numbers came about.
 """
@@ -99,13 +99,13 @@ def plot_gains(table: pd.DataFrame, scores: Mapping[str, str]) -> Figure:
 
 
 def plot_persistence(
-    company: np.ndarray, layers: Sequence[int], survivals: Mapping[str, np.ndarray]
+    persistence: np.ndarray, layers: Sequence[int], survivals: Mapping[str, np.ndarray]
 ) -> Figure:
     """P(share at j | share at i) for all layers, and how long pairs go on sharing.
 
     Parameters
     ----------
-    company : (L, L), row i: of pairs sharing at layer i, the share that shares at each layer.
+    persistence : (L, L), row i: of pairs sharing at layer i, the share that shares at each layer.
     survivals : {name: share of pairs that still share, by layers passed}; "shuffled" in grey.
     """
     figure, (left, right) = plt.subplots(
@@ -113,7 +113,7 @@ def plot_persistence(
     )
     edges = (layers[0] - 0.5, layers[-1] + 0.5)
     image = left.imshow(
-        company, origin="lower", vmin=0, vmax=1, cmap="viridis", extent=(*edges, *edges)
+        persistence, origin="lower", vmin=0, vmax=1, cmap="viridis", extent=(*edges, *edges)
     )
     left.grid(False)
     left.set(xlabel="layer j", ylabel="layer i", title="P(share a region at j | share one at i)")

@@ -12,9 +12,7 @@ Does not know: models, tokens, how dictionaries were made.
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
@@ -22,8 +20,7 @@ from epkit.matching import match
 
 
 def stability_score(dictionary: Dictionary) -> Tensor:
-    """D = log10(N c²), N members and c coherence (Rumbelow 2026): (K,) float64 on the
-    CPU.
+    """D = log10(N c²), N members and c coherence (Rumbelow 2026): (K,) float64 on the CPU.
 
     Minus infinity for a region without members.
     """
@@ -71,20 +68,6 @@ def recurrence(a: Dictionary, b: Dictionary, basis: str = "exemplar") -> Tensor:
     recurred = torch.zeros(len(a), dtype=torch.float64)
     recurred[matching.pairs[:, 0]] = matching.cosines.double()
     return recurred
-
-
-def rank_correlation(score: Tensor, recurred: Tensor) -> float:
-    """Spearman's correlation of a score (K,) with recurrence (K,), over the regions that have one.
-
-    Raises
-    ------
-    ValueError : fewer than three regions with members, or one of the two is constant.
-    """
-    some = torch.isfinite(score) & torch.isfinite(recurred)
-    a, b = score[some].double().cpu().numpy(), recurred[some].double().cpu().numpy()
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        raise ValueError("a rank correlation needs three regions, and scores that differ")
-    return float(spearmanr(a, b).statistic)
 
 
 def value_for_regions(

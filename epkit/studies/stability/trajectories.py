@@ -1,9 +1,9 @@
 """Trajectories: the same tokens through the regions of every layer.
 
 Each layer has a dictionary of its own, so regions of two layers have no names in common. What can
-be followed is company: whether two tokens that share a region at one layer share one at the next.
+be followed is co-membership: whether two tokens in one region at a layer are so at the next.
 
-- `sharing` / `persistence`: over all pairs of tokens, counted exactly from contingency tables;
+- `co_membership`, `persistence`: over all pairs of tokens, counted exactly;
 - `survival`: how many layers in a row a pair that shares goes on sharing;
 - `followed`: regions of two layers matched by their members, and how many tokens follow the match;
 - `pairs_ending_alike`, `pairs_sharing`, `merged_from`: chosen pairs of positions, layer by layer.
@@ -20,17 +20,17 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 
-Regions = np.ndarray
+LayerRegions = np.ndarray
 """(L, T) integers: the region of each of T tokens at each of L layers."""
 
 
-def shuffled(regions: Regions, *, seed: int = 0) -> Regions:
+def shuffled(regions: LayerRegions, *, seed: int = 0) -> LayerRegions:
     """The control: tokens permuted at every layer on its own, (L, T) → (L, T)."""
     generator = np.random.default_rng(seed)
     return np.stack([generator.permutation(row) for row in _checked(regions)])
 
 
-def sharing(regions: Regions) -> np.ndarray:
+def co_membership(regions: LayerRegions) -> np.ndarray:
     """Share of all pairs of tokens that share a region, at every layer: (L, T) → (L,)."""
     regions = _checked(regions)
     return np.array([_pairs(np.unique(row, return_counts=True)[1]) for row in regions]) / _pairs(
@@ -38,7 +38,7 @@ def sharing(regions: Regions) -> np.ndarray:
     )
 
 
-def persistence(regions: Regions) -> np.ndarray:
+def persistence(regions: LayerRegions) -> np.ndarray:
     """P(share a region at layer j | share one at layer i), over all pairs: (L, T) → (L, L).
 
     The diagonal is 1. nan in the rows of a layer at which no two tokens share.
@@ -49,7 +49,7 @@ def persistence(regions: Regions) -> np.ndarray:
     return np.divide(both, own[:, None], out=np.full_like(both, np.nan), where=own[:, None] > 0)
 
 
-def survival(regions: Regions, start: int) -> np.ndarray:
+def survival(regions: LayerRegions, start: int) -> np.ndarray:
     """Of the pairs that share at layer `start`, the share that shares at every layer up to each.
 
     (L, T) → (L − start,), 1 first and never rising; nan where no two tokens share at the start.
@@ -107,7 +107,7 @@ def pairs_ending_alike(
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def pairs_sharing(regions: Regions, pairs: np.ndarray) -> np.ndarray:
+def pairs_sharing(regions: LayerRegions, pairs: np.ndarray) -> np.ndarray:
     """Whether each pair of positions shares a region, by layer: (L, T), (P, 2) → (L, P) bool."""
     regions = _checked(regions)
     return regions[:, pairs[:, 0]] == regions[:, pairs[:, 1]]
@@ -122,7 +122,7 @@ def merged_from(shares: np.ndarray) -> np.ndarray:
     return len(shares) - to_the_end.sum(axis=0)
 
 
-def _checked(regions: Regions) -> Regions:
+def _checked(regions: LayerRegions) -> LayerRegions:
     regions = np.asarray(regions)
     if regions.ndim != 2 or regions.shape[1] < 2 or not np.issubdtype(regions.dtype, np.integer):
         raise ValueError(

@@ -7,10 +7,8 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SHARED
-from sklearn.metrics import roc_auc_score
 from tiny_models import tiny_gemma2, tiny_tokenizer
 
-from epkit.stats import auroc
 from epkit.studies.axbench import data as axbench_data
 from epkit.studies.axbench import protocol as axbench
 from epkit.studies.axbench.data import (
@@ -233,21 +231,6 @@ def test_max_over_tokens_by_hand(monkeypatch):
         monkeypatch.setattr(axbench, "BLOCK_TOKENS", tokens)
         assert max_pool(toy(), lambda x: x).tolist() == expected
     assert max_pool(toy(), lambda x: -x, np.array([3, 1])).tolist() == [[4, 0], [0, -2]]
-
-
-def test_auroc_by_hand():
-    # positives 3, 2; negatives 2, 0: of four pairs three are won and one is a tie
-    scores = np.array([[3.0, 0.0], [2.0, 0.0], [2.0, 1.0], [0.0, 1.0]])
-    assert auroc(scores, np.array([True, True, False, False])).tolist() == [0.875, 0.0]
-    with pytest.raises(ValueError, match="both classes"):
-        auroc(scores, np.ones(4, dtype=bool))
-
-
-def test_auroc_is_that_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    scores, labels = rng.integers(0, 6, size=(60, 20)), rng.random(60) < 0.3
-    expected = [roc_auc_score(labels, column) for column in scores.T]
-    np.testing.assert_allclose(auroc(scores, labels), expected, atol=1e-12)
 
 
 def test_hard_negative_accuracy_by_hand():

@@ -9,9 +9,9 @@ from matplotlib.patches import PathPatch
 
 from epkit.studies.base_vs_tuned.plots import (
     plot_cosines,
-    plot_flow,
-    plot_introduced,
+    plot_missing_counterparts,
     plot_occupancy,
+    plot_region_flow,
 )
 
 
@@ -23,7 +23,7 @@ def _closed():
 
 def test_flow_draws_every_stream_of_members_once_and_to_scale():
     table = torch.tensor([[6, 2, 0], [0, 4, 0], [0, 0, 3], [1, 0, 0]])
-    figure = plot_flow(table, list("abcd"), list("xyz"), n=2)
+    figure = plot_region_flow(table, list("abcd"), list("xyz"), n=2)
     (ax,) = figure.axes
     ribbons = [p for p in ax.patches if isinstance(p, PathPatch)]
     heights = sorted(p.get_path().vertices[0, 1] - p.get_path().vertices[7, 1] for p in ribbons)
@@ -34,7 +34,7 @@ def test_flow_draws_every_stream_of_members_once_and_to_scale():
 
 
 def test_flow_sums_what_goes_to_other_regions():
-    figure = plot_flow(torch.tensor([[5, 3, 2]]), ["a"], ["x", "y", "z"], n=1)
+    figure = plot_region_flow(torch.tensor([[5, 3, 2]]), ["a"], ["x", "y", "z"], n=1)
     ribbons = [p for p in figure.axes[0].patches if isinstance(p, PathPatch)]
     heights = [p.get_path().vertices[0, 1] - p.get_path().vertices[7, 1] for p in ribbons]
     assert heights == pytest.approx([0.5, 0.5])
@@ -62,7 +62,9 @@ def test_occupancy_stacks_harm_and_sums_the_rest():
     assert np.array_equal(benign, [0, 2])
 
 
-def test_introduced_marks_the_region():
-    figure = plot_introduced({"a": (torch.tensor([0.1, 0.5]), torch.tensor([3, 40]), 1)}, "score")
+def test_missing_counterparts_mark_the_region():
+    figure = plot_missing_counterparts(
+        {"a": (torch.tensor([0.1, 0.5]), torch.tensor([3, 40]), 1)}, "score"
+    )
     marked = figure.axes[0].collections[1].get_offsets()
     assert np.allclose(marked, [[40, 0.5]])

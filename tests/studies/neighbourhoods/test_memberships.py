@@ -1,4 +1,4 @@
-"""Splits, purity and sharing by hand, and near nothing where there is nothing."""
+"""Splits, purity and agreement by hand, and near nothing where there is nothing."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,9 @@ from epkit.studies.neighbourhoods.memberships import (
     equal_size_pairs,
     kept_together,
     overlap,
-    sharing,
-    sharing_apart_from,
     split_flow,
+    trait_agreement,
+    trait_agreement_apart_from,
 )
 
 # ---- splits -------------------------------------------------------------------------------------
@@ -93,31 +93,35 @@ def test_purity_is_of_the_same_activations():
         kept_together([0, 1], [0, 1, 2])
 
 
-# ---- sharing ------------------------------------------------------------------------------------
+# ---- agreement ----------------------------------------------------------------------------------
 
 
-def test_sharing_by_hand():
+def test_agreement_by_hand():
     region = np.array([0, 0, 0, 0, 1, 1, 2])
     trait = np.array([3, 3, 8, -1, 3, 8, -1])
     pairs = np.array([[0, 1], [1, 0], [0, 2], [0, 0]])
     # 0: half 3, a quarter 8; 1: half 3, half 8. One below 0 is shared with nothing.
-    assert sharing(region, trait, pairs).tolist() == [0.375, 0.375, 0.0, 0.3125]
+    assert trait_agreement(region, trait, pairs).tolist() == [0.375, 0.375, 0.0, 0.3125]
 
 
-def test_sharing_apart_from_another_trait_by_hand():
+def test_agreement_apart_from_another_trait_by_hand():
     region = np.array([0, 0, 1, 1])
     word = np.array([1, 2, 1, 3])
     document = np.array([5, 6, 5, 6])
     # Of the four pairs, (0, 2) share word and document; of the other three, one shares a document.
-    found = sharing_apart_from(region, document, word, np.array([[0, 1]]))
+    found = trait_agreement_apart_from(region, document, word, np.array([[0, 1]]))
     assert found == pytest.approx([1 / 3])
 
 
 def test_nothing_is_left_where_members_never_differ():
     region, word = np.array([0, 1]), np.array([4, 4])
-    assert np.isnan(sharing_apart_from(region, np.array([1, 1]), word, np.array([[0, 1]]))).all()
+    assert np.isnan(
+        trait_agreement_apart_from(region, np.array([1, 1]), word, np.array([[0, 1]]))
+    ).all()
     no_word = np.array([-1, -1])
-    assert sharing_apart_from(region, np.array([1, 1]), no_word, np.array([[0, 1]])) == [1.0]
+    assert trait_agreement_apart_from(region, np.array([1, 1]), no_word, np.array([[0, 1]])) == [
+        1.0
+    ]
 
 
 @settings(max_examples=40, deadline=None)
@@ -127,7 +131,7 @@ def test_nothing_is_left_where_members_never_differ():
         min_size=1, max_size=30,
     )
 )  # fmt: skip
-def test_sharing_is_the_count_over_pairs_of_members(rows):
+def test_agreement_is_the_count_over_pairs_of_members(rows):
     region, trait, other = np.array(rows).T
     there = np.unique(region)
     pairs = np.array([(a, b) for a in there for b in there])
@@ -135,8 +139,10 @@ def test_sharing_is_the_count_over_pairs_of_members(rows):
     apart = ~((other[:, None] == other[None]) & (other[:, None] >= 0))
     own = [region == r for r in range(4)]
     plain = [same[np.ix_(own[a], own[b])].mean() for a, b in pairs]
-    assert sharing(region, trait, pairs) == pytest.approx(plain)
-    for got, (a, b) in zip(sharing_apart_from(region, trait, other, pairs), pairs, strict=True):
+    assert trait_agreement(region, trait, pairs) == pytest.approx(plain)
+    for got, (a, b) in zip(
+        trait_agreement_apart_from(region, trait, other, pairs), pairs, strict=True
+    ):
         cell = np.ix_(own[a], own[b])
         if apart[cell].any():
             assert got == pytest.approx(same[cell][apart[cell]].mean())
@@ -155,20 +161,24 @@ def test_neighbours_that_share_are_found_and_shuffled_traits_are_not():
     region, trait, near = chain()
     counts = np.bincount(region)
     far = equal_size_pairs(near, counts, np.arange(60), seed=1)
-    assert sharing(region, trait, near) == pytest.approx([1.0] * 60)
-    gain = bootstrap_difference(sharing(region, trait, near), sharing(region, trait, far))
+    assert trait_agreement(region, trait, near) == pytest.approx([1.0] * 60)
+    gain = bootstrap_difference(
+        trait_agreement(region, trait, near), trait_agreement(region, trait, far)
+    )
     assert gain.low > 0.9
     shuffled = np.random.default_rng(2).permutation(trait)
-    gain = bootstrap_difference(sharing(region, shuffled, near), sharing(region, shuffled, far))
+    gain = bootstrap_difference(
+        trait_agreement(region, shuffled, near), trait_agreement(region, shuffled, far)
+    )
     assert gain.low < 0 < gain.high
     assert abs(gain.value) < 0.01
 
 
-def test_sharing_refuses_what_has_no_members():
+def test_agreement_refuses_what_has_no_members():
     with pytest.raises(ValueError, match="region 1 has no members"):
-        sharing([0, 2], [1, 1], [[0, 1]])
+        trait_agreement([0, 2], [1, 1], [[0, 1]])
     with pytest.raises(ValueError, match="2 activations and 1 traits"):
-        sharing([0, 2], [1], [[0, 2]])
+        trait_agreement([0, 2], [1], [[0, 2]])
 
 
 def test_overlap_by_hand():

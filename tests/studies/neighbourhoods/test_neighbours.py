@@ -16,12 +16,11 @@ from epkit.geometry import directions, pair_distance
 from epkit.matching import between
 from epkit.studies.neighbourhoods.neighbours import (
     between_shares,
-    crowding,
     directions_like,
     nearest_regions,
+    neighbour_counts,
     neighbour_graph,
     pairs_at_distance,
-    rank_correlation,
     regions_within,
     shortest_path,
 )
@@ -217,15 +216,15 @@ def test_as_many_neighbours_as_there_are_others(k):
         nearest_regions(arc(0, 10, 20), k)
 
 
-# ---- crowding and membership --------------------------------------------------------------------
+# ---- density and membership ---------------------------------------------------------------------
 
 
-def test_crowding_counts_within_the_radius(monkeypatch):
+def test_neighbour_counts_counts_within_the_radius(monkeypatch):
     points, u = arc(0, 90), arc(0, 5, 30, 44, 46, 80, 180)
     radius = 1 - np.cos(np.deg2rad(45))
-    assert crowding(points, u, radius).tolist() == [4, 2]
+    assert neighbour_counts(points, u, radius).tolist() == [4, 2]
     monkeypatch.setattr("epkit.studies.neighbourhoods.neighbours.BLOCK", 2)
-    assert crowding(points, u, radius).tolist() == [4, 2]
+    assert neighbour_counts(points, u, radius).tolist() == [4, 2]
 
 
 def test_regions_within_the_threshold():
@@ -248,8 +247,8 @@ def test_made_up_directions_have_the_covariance_and_none_of_the_clusters(built):
     # Normalising moves the moments a little; the main axis stays.
     own, theirs = (torch.linalg.eigh(torch.cov(v.T))[1][:, -1] for v in (u, made))
     assert abs(float(own @ theirs)) > 0.9
-    near = crowding(u[:200], u, 0.15).float().mean()
-    assert crowding(made[:200], u, 0.15).float().mean() < 0.5 * near
+    near = neighbour_counts(u[:200], u, 0.15).float().mean()
+    assert neighbour_counts(made[:200], u, 0.15).float().mean() < 0.5 * near
 
 
 def test_made_up_directions_follow_their_seed():
@@ -257,20 +256,3 @@ def test_made_up_directions_follow_their_seed():
     torch.rand(3)
     assert torch.equal(directions_like(u, 5, seed=3), directions_like(u, 5, seed=3))
     assert not torch.equal(directions_like(u, 5, seed=3), directions_like(u, 5, seed=4))
-
-
-def test_rank_correlation():
-    x = np.arange(40)
-    assert rank_correlation(x, x**3, draws=50) == pytest.approx((1, 1, 1))
-    noisy = x + np.random.default_rng(0).normal(0, 20, 40)
-    value, low, high = rank_correlation(x, noisy)
-    assert -1 < low < value < high < 1
-    assert rank_correlation(x, noisy) == (value, low, high)
-    shuffled = rank_correlation(x, np.random.default_rng(1).permutation(x))
-    assert shuffled.low < 0 < shuffled.high
-
-
-@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 1, 1]), ([1, 2, 3], [1])])
-def test_rank_correlation_refuses_what_has_no_ranks(x, y):
-    with pytest.raises(ValueError, match="at least three pairs"):
-        rank_correlation(x, y)

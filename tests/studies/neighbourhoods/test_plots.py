@@ -69,7 +69,7 @@ def test_flow_bars_are_as_high_as_their_members():
     levels = [[0] * 10, [0] * 6 + [1] * 4, [0, 0, 0, 1, 1, 2, 2, 3, 3, 3]]
     flow = split_flow(levels, 0, keep=2)
     labels = [["root"], ["x", "y"], ["p", "q", "rest"]]
-    figure = neighbour_plots.plot_flow(flow, ["coarse", "middle", "fine"], labels, "Split")
+    figure = neighbour_plots.plot_split_flow(flow, ["coarse", "middle", "fine"], labels, "Split")
     bars = {
         level: sum(b.get_height() for b in figure.axes[0].patches if abs(b.get_x() - level) < 0.1)
         for level in range(3)
@@ -82,7 +82,9 @@ def test_flow_bars_are_as_high_as_their_members():
 
 def test_a_flow_of_one_level():
     flow = split_flow([[3, 3]], 3)
-    assert texts(neighbour_plots.plot_flow(flow, ["p 4"], [["root"]], "Split")) == ["root  (2)"]
+    assert texts(neighbour_plots.plot_split_flow(flow, ["p 4"], [["root"]], "Split")) == [
+        "root  (2)"
+    ]
 
 
 def test_between_has_a_panel_for_every_kind_of_points():
@@ -94,7 +96,7 @@ def test_between_has_a_panel_for_every_kind_of_points():
     assert set(figure.axes[1].lines[0].get_ydata()[2:-2]) == {0.5}
 
 
-def test_sharing_draws_a_curve_and_a_dotted_line_each():
+def test_agreement_draws_a_curve_and_a_dotted_line_each():
     rows = [
         {"measure": m, "dictionary": d, "distance": x, "value": 0.2, "low": 0.1, "high": 0.3}
         for m in ("word", "class") for d in ("EP", "random") for x in (0.5, 0.6)
@@ -103,7 +105,7 @@ def test_sharing_draws_a_curve_and_a_dotted_line_each():
         {"measure": m, "dictionary": d, "value": v}
         for m in ("word", "class") for d, v in (("EP", 0.01), ("random", 0.02))
     ]  # fmt: skip
-    figure = neighbour_plots.plot_sharing(pd.DataFrame(rows), pd.DataFrame(baseline), "Sharing")
+    figure = neighbour_plots.plot_agreement(pd.DataFrame(rows), pd.DataFrame(baseline), "Sharing")
     assert [ax.get_title() for ax in figure.axes] == ["word", "class"]
     dotted = [line for line in figure.axes[1].lines if line.get_linestyle() == ":"]
     assert [line.get_ydata()[0] for line in dotted] == [0.01, 0.02]
@@ -115,7 +117,7 @@ def test_recurrence_and_distributions():
          "recur low": 0.4, "recur high": 0.6}
         for d in ("EP", "random") for s in ("1", "2–3")
     ]  # fmt: skip
-    left, right = neighbour_plots.plot_recurrence(pd.DataFrame(rows), "Recurrence").axes
+    left, right = neighbour_plots.plot_new_members(pd.DataFrame(rows), "Recurrence").axes
     assert [t.get_text() for t in left.get_xticklabels()] == ["1", "2–3"]
     assert len(right.get_legend().get_texts()) == 4
     values = {"members": {"EP": np.array([1, 10, 100])}, "coherence": {"EP": np.array([0.5])}}

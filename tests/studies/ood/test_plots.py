@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from epkit.stats import Interval
-from epkit.studies.ood.plots import plot_distances, plot_methods, plot_sweep
+from epkit.studies.ood.plots import plot_methods, plot_separation, plot_text_distances
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def close():
 
 def test_distances_have_a_line_per_corpus_and_the_threshold():
     scores = {"web": torch.rand(5, 8), "code": torch.rand(3, 8)}
-    left, right = plot_distances(scores, 0.4, "a title").axes
+    left, right = plot_text_distances(scores, 0.4, "a title").axes
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["web", "code", "θ"]
     assert len(right.lines) == 2
     assert left.lines[0].get_xdata()[0] == 0.4
@@ -34,7 +34,7 @@ def sweep():
 
 
 def test_a_sweep_shows_one_layer_over_p_and_one_p_over_depth():
-    figure = plot_sweep(sweep(), layer=3, p=4)
+    figure = plot_separation(sweep(), layer=3, p=4)
     (gap_p, gap_layer), (auroc_p, _) = figure.axes[:2], figure.axes[2:]
     assert gap_p.get_title() == "layer 3"
     assert gap_layer.get_title() == "p = 4"

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from epkit.studies.refusal.judge import START, is_refusal, judge_agreement, rate
+from epkit.studies.refusal.judge import START, is_refusal, judge_agreement
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,6 @@ def test_refusals(answer):
 )
 def test_answers(answer):
     assert not is_refusal(answer)
-
-
-def test_rate_has_a_wilson_interval():
-    value, low, high = rate([True] * 2 + [False] * 18)
-    assert value == 0.1
-    # Newcombe 1998, method 3, by hand: (2np + z² ± z √(z² + 4npq)) / 2(n + z²)
-    assert low == pytest.approx(0.0279, abs=1e-4)
-    assert high == pytest.approx(0.3010, abs=1e-4)
-    assert rate([False] * 10).low == 0
-    with pytest.raises(ValueError, match="at least one"):
-        rate([])
 
 
 def test_agreement_counts_by_hand():

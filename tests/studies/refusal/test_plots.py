@@ -15,7 +15,7 @@ def test_figures_have_titles_and_labels():
     sweep = pd.DataFrame({"layer": [1, 1, 2], "p": [1, 2, 2], "left": [0.1, np.nan, 0.9]})
     figures = [
         refusal_plots.plot_regions(table, table.index[0]),
-        refusal_plots.plot_sweep(sweep, "left", "a title", "a label"),
+        refusal_plots.plot_layer_grid(sweep, "left", "a title", "a label"),
         refusal_plots.plot_conditions(pd.DataFrame(sides, index=["no edit", "mean"])),
         refusal_plots.plot_steering(pd.DataFrame(steering)),
     ]

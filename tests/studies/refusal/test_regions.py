@@ -23,7 +23,7 @@ def found():
     x, blob = blobs()
     refused = (blob == 0) | ((blob == 1) & (torch.arange(120) % 4 == 0))
     d = epkit.partition(x, [40], order=0)[40]
-    return d, x, blob, refused, refusal.region_table(d, x, refused)
+    return d, x, blob, refused, refusal.refusal_table(d, x, refused)
 
 
 def test_final_rows_are_those_of_a_stream_of_final_positions():
@@ -43,7 +43,7 @@ def test_a_prompt_that_does_not_fit_is_refused():
         refusal.prompt_activations(tiny_llama(), PROMPTS, [1], context=30)
 
 
-def test_region_table_by_hand(found):
+def test_refusal_table_by_hand(found):
     d, x, blob, refused, table = found
     region, _ = d.assign(x)
     assert table.members.sum() == 120
@@ -65,7 +65,7 @@ def test_pick_region_wants_members_and_rate(found):
 def test_null_regions_answer_and_match_best_over_all_percentiles(found):
     d, x, blob, _, _ = found
     refused = blob == 0
-    like = refusal.region_table(d, x, refused).iloc[0]
+    like = refusal.refusal_table(d, x, refused).iloc[0]
     nulls = refusal.null_regions(x, refused, [1, 40], like, n=2)
     assert all(null.row.rate == 0 for null in nulls)
     assert {null.percentile for null in nulls} == {40}  # at 1 the blobs fall into small pieces

@@ -12,7 +12,6 @@ from epkit.studies.sae_and_probes.probing import (
     logistic,
     raw_probes,
     region_probes,
-    retention,
     scores,
 )
 
@@ -125,23 +124,6 @@ def test_logistic_is_repeatable():
     assert (first == second).all()
 
 
-def test_retention_by_hand_and_paired():
-    own, raw = [0.6, 0.8], [0.8, 0.8]
-    assert retention(own, raw).value == pytest.approx(0.875)
-    assert retention(own, raw, chance=0.5).value == pytest.approx(0.4 / 0.6)
-    same = retention([0.6, 0.7, 0.9], [0.6, 0.7, 0.9])  # paired: no width
-    assert same == pytest.approx((1, 1, 1))
-    wide = retention(own, raw)
-    assert wide.low == pytest.approx(0.75)
-    assert wide.high == pytest.approx(1)
-
-
-def test_retention_has_no_interval_where_raw_may_be_at_chance():
-    found = retention([0.5, 0.6], [0.5, 0.7], chance=0.5)
-    assert found.value == pytest.approx(0.5)
-    assert np.isnan([found.low, found.high]).all()
-
-
 def test_bad_input_is_named():
     x, labels = two_clouds(n=40)
     with pytest.raises(ValueError, match="3 training rows of each class"):
@@ -150,9 +132,3 @@ def test_bad_input_is_named():
         class_rates(np.zeros(4, dtype=int), np.ones(4, dtype=bool), np.zeros(1, dtype=int), 1)
     with pytest.raises(ValueError, match="same features"):
         logistic(np.ones_like(x), labels, x)
-    with pytest.raises(ValueError, match="nothing to retain"):
-        retention([0.5], [0.5], chance=0.5)
-    with pytest.raises(ValueError, match="same number"):
-        retention([0.5, 0.6], [0.7])
-    with pytest.raises(ValueError, match="same number"):
-        retention([], [])

@@ -19,7 +19,7 @@ from epkit.studies.sae_and_probes.sets import (
     last_token_activations,
     load_set,
     normalised,
-    split_rows,
+    train_test_rows,
 )
 
 NUMBERS = sorted(number for numbers in FAMILIES.values() for number in numbers)
@@ -94,7 +94,7 @@ def test_order_is_balanced_and_as_long_as_the_rarer_class_lasts():
     ("n", "train", "test"), [(5000, 1024, 3976), (1124, 1024, 100), (700, 600, 100), (152, 102, 50)]
 )
 def test_split_sizes_are_the_suite_s_or_a_third_for_testing(n, train, test):
-    a, b = split_rows(np.arange(n))
+    a, b = train_test_rows(np.arange(n))
     assert (len(a), len(b)) == (train, test)
     assert not set(a) & set(b)
 

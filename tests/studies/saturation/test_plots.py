@@ -12,7 +12,7 @@ import pytest
 from epkit.studies.saturation.plots import (
     domain_colours,
     plot_depth,
-    plot_growth,
+    plot_domain_growth,
     plot_predictions,
     plot_repeats,
 )
@@ -31,7 +31,7 @@ def test_growth_draws_the_mean_over_orders_in_a_panel_per_p():
         {"p": p, "domain": name, "order": order, "n": n, "K": n // p + order}
         for p in (2, 8) for name in NAMES for order in (0, 2) for n in (100, 1000)
     ]  # fmt: skip
-    figure = plot_growth(pd.DataFrame(rows), "Growth")
+    figure = plot_domain_growth(pd.DataFrame(rows), "Growth")
     fine, coarse = figure.axes
     assert [ax.get_title() for ax in figure.axes] == ["p = 2", "p = 8"]
     assert [line.get_label() for line in fine.lines] == NAMES

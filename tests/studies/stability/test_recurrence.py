@@ -10,7 +10,6 @@ from epkit import Dictionary, LeaderClustering, calibrate
 from epkit.dictionary import RegionSums
 from epkit.studies.stability.recurrence import (
     document_halves,
-    rank_correlation,
     recurrence,
     stability_score,
     value_for_regions,
@@ -62,20 +61,6 @@ def test_a_region_without_a_match_recurs_with_zero():
     three, two = regions([5, 5, 5], [1.0] * 3), regions([5, 5], [1.0] * 2, torch.eye(3)[[2, 0]])
     assert recurrence(three, two).tolist() == [1, 0, 1]
     assert recurrence(two, three).tolist() == [1, 1]
-
-
-def test_rank_correlation_by_hand():
-    score = torch.tensor([1.0, 2.0, 3.0, 4.0, -math.inf])
-    assert rank_correlation(score, torch.tensor([0.1, 0.2, 0.5, 0.9, 0.0])) == pytest.approx(1)
-    # ranks 2 1 3 4 against 1 2 3 4: 1 − 6·2/(4·15)
-    assert rank_correlation(score, torch.tensor([0.2, 0.1, 0.5, 0.9, 1.0])) == pytest.approx(0.8)
-
-
-def test_rank_correlation_refuses_what_has_no_ranks():
-    with pytest.raises(ValueError, match="three regions"):
-        rank_correlation(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]))
-    with pytest.raises(ValueError, match="differ"):
-        rank_correlation(torch.ones(4), torch.arange(4))
 
 
 def test_halves_have_no_document_in_common():

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from epkit.studies.stability.trajectories import (
+    co_membership,
     followed,
     merged_from,
     pairs_ending_alike,
     pairs_sharing,
     persistence,
-    sharing,
     shuffled,
     survival,
 )
@@ -25,8 +25,8 @@ def random_regions(layers=3, tokens=4000, k=10, seed=0):
     return np.random.default_rng(seed).integers(k, size=(layers, tokens))
 
 
-def test_sharing_by_hand():
-    assert sharing(BY_HAND) == pytest.approx(np.array([4, 4, 10]) / 15)
+def test_co_membership_by_hand():
+    assert co_membership(BY_HAND) == pytest.approx(np.array([4, 4, 10]) / 15)
 
 
 def test_persistence_by_hand():
@@ -58,7 +58,7 @@ def test_shuffled_labels_are_at_chance():
     regions = np.repeat(random_regions(1), 3, axis=0)
     control = shuffled(regions, seed=1)
     assert np.array_equal(np.sort(control), np.sort(regions))  # sizes stay
-    chance = sharing(regions)[0]
+    chance = co_membership(regions)[0]
     assert persistence(control)[0, 1] == pytest.approx(chance, rel=0.05)
     assert survival(control, 0)[1] == pytest.approx(chance, rel=0.05)
     assert survival(control, 0)[2] == pytest.approx(chance**2, rel=0.25)
@@ -119,10 +119,10 @@ def test_pairs_sharing_and_where_they_merge():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="integers of shape"):
-        sharing(np.zeros((2, 5)))
+        co_membership(np.zeros((2, 5)))
     with pytest.raises(ValueError, match="integers of shape"):
         persistence(np.zeros(5, dtype=int))
     with pytest.raises(ValueError, match="at least two tokens"):
-        sharing(np.zeros((3, 1), dtype=int))
+        co_membership(np.zeros((3, 1), dtype=int))
     with pytest.raises(ValueError, match="2 keys and 1 values"):
         pairs_ending_alike([1, 2], [0])
