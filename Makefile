@@ -1,4 +1,4 @@
-# `make run` and `make test` on a machine with Python 3.11 or newer, git and make.
+# `make run` and `make test` (see `make help`) on a machine with Python 3.11 or newer, git and make.
 #   make run PROFILE=gemma-2-2b          another profile
 #   make run ARGS="--only 01 --fresh"    further arguments of epkit.run
 #   make run PYTHON=python3.12           another Python for the environment
@@ -16,13 +16,15 @@ NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.c
 # Another environment's packages must not leak into this one.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help run test check clean
+.PHONY: help run test unit wheel check clean
 
 help:
 	@echo "make run    install into .venv and execute every notebook into runs/$(PROFILE)/"
 	@echo "make test   the unit tests, and every notebook's outputs against what is committed"
+	@echo "make unit   the unit tests alone, in about two minutes"
+	@echo "make wheel  a wheel of epkit in dist/, to take to another machine"
 	@echo "make check  lint and format check"
-	@echo "make clean  remove .venv, runs and tool caches (not the downloads in data/cache)"
+	@echo "make clean  remove .venv, runs, dist and tool caches (not the downloads in data/cache)"
 
 run: $(READY)
 	$(PY) -m epkit.run --profile "$(PROFILE)" $(ARGS)
@@ -30,6 +32,13 @@ run: $(READY)
 # One pytest run, so that a failure anywhere fails it and one summary line comes last.
 test: $(READY)
 	$(PY) -m pytest $(NBVAL) tests $(NOTEBOOKS)
+
+unit: $(READY)
+	$(PY) -m pytest tests
+
+wheel: $(READY)
+	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/epkit-*.whl
 
 check: $(READY)
 	$(PY) -m ruff check .

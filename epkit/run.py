@@ -4,24 +4,22 @@
    overrides it. A name that no notebook has is an error.
 2. papermill executes the notebooks in order, in the notebooks' folder, with this interpreter. One
    that fails does not stop the later ones.
-3. Results go to `runs/<profile>/`: `<notebook>.ipynb`, or `<notebook>.failed.ipynb` up to the
-   error; the same as pages behind `index.html`; and `state.json`, what was run from which inputs.
-4. A notebook already done from the same inputs (its source, its parameters, the package's source)
-   is skipped. The results of earlier notebooks are not among the inputs: `--fresh` runs all again.
+3. Results go to `runs/<profile>/`: `<notebook>.ipynb`, the same as pages behind `index.html`, and
+   `state.json`, what was run from which inputs. A notebook that fails is kept up to the error as
+   `<notebook>.failed.ipynb`, beside the good one of an earlier run. One run at a time writes there.
+4. A notebook already done from the same inputs (`runner.inputs`) is skipped. The results of earlier
+   notebooks are not among the inputs: `--fresh` runs all again.
 
-This module does not know what any notebook computes.
+Does not know: what any notebook computes.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import html
-import json
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,16 +28,16 @@ from typing import Any
 
 import nbformat
 import papermill
-import yaml
 from nbconvert.filters import strip_ansi
-from papermill.engines import NBClientEngine, papermill_engines
 
-from epkit import files
-from epkit.runner import pages
-from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, resolve
+from epkit.runner import inputs, pages, records
+from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, parse, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACEBACK_LINES = 12
+
+# What papermill would log is in the record of each run; without a handler it goes to stderr.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -54,71 +52,6 @@ class Job:
         return self.source.stem
 
 
-def fingerprint(job: Job) -> str:
-    """Hex digest of what decides a run: notebook source, parameters, the package's source files."""
-    notebook = nbformat.read(job.source, as_version=4)
-    cells = [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
-    digest = hashlib.sha256(json.dumps([cells, dict(job.parameters)]).encode())
-    package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-class _CountingEngine(NBClientEngine):
-    """papermill's own engine, which also tells `on_cell(i, n)` which cell it starts."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, on_cell, **kwargs):
-        begin = nb_man.cell_start
-
-        def cell_start(cell, cell_index=None, **more):
-            on_cell(cell_index + 1, len(nb_man.nb.cells))
-            begin(cell, cell_index, **more)
-
-        nb_man.cell_start = cell_start
-        return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
-
-
-papermill_engines.register("epkit", _CountingEngine)
-# What papermill would log is in the record of each run; without a handler it goes to stderr.
-logging.getLogger("papermill").addHandler(logging.NullHandler())
-
-
-class _Progress:
-    """One live line (cell i/n, elapsed) on a terminal; one plain line at the start elsewhere."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.cell, self.start = name, "starting", time.monotonic()
-        self.live = sys.stdout.isatty()
-        self.finished = threading.Event()
-
-    def __enter__(self) -> _Progress:
-        if self.live:
-            self.thread = threading.Thread(target=self._draw, daemon=True)
-            self.thread.start()
-        else:
-            print(f"{self.name}: running", flush=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.finished.set()
-        if self.live:
-            self.thread.join()
-            print("\r\x1b[K", end="", flush=True)
-
-    def on_cell(self, i: int, n: int) -> None:
-        self.cell = f"cell {i}/{n}"
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.start
-
-    def _draw(self) -> None:
-        while not self.finished.wait(1):
-            line = f"{self.name}: {self.cell}, {clock(self.seconds())}"
-            print(f"\r\x1b[K{line}", end="", flush=True)
-
-
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
     minutes, second = divmod(round(seconds), 60)
@@ -127,34 +60,39 @@ def clock(seconds: float) -> str:
 
 
 def execute(job: Job, folder: Path) -> dict[str, Any]:
-    """Run one notebook into `folder`; its record (status, seconds, error, traceback)."""
+    """Run one notebook into `folder`; its record (status, seconds, error, traceback).
+
+    A failure leaves what an earlier run made; a success takes an earlier failure away.
+    """
     partial = folder / f".{job.stem}.partial.ipynb"
-    done, failed = folder / f"{job.stem}.ipynb", folder / f"{job.stem}.failed.ipynb"
-    error, trace = "", ""
+    failed = _output(folder, job.stem, "failed")
+    error, trace, start = "", "", time.monotonic()
+    live = sys.stderr.isatty()
+    if not live:
+        print(f"{job.stem}: running", flush=True)
     try:
-        with _Progress(job.stem) as progress:
-            try:
-                papermill.execute_notebook(
-                    job.source,
-                    partial,
-                    dict(job.parameters),
-                    engine_name="epkit",
-                    kernel_name="python3",
-                    language="python",
-                    progress_bar=False,
-                    cwd=job.source.parent,
-                    on_cell=progress.on_cell,
-                    extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
-                )
-            except Exception as problem:  # whatever stops one notebook must not stop the others
-                error, trace = _explain(problem)
+        try:
+            papermill.execute_notebook(
+                job.source,
+                partial,
+                dict(job.parameters),
+                kernel_name="python3",
+                language="python",
+                progress_bar={"desc": job.stem, "leave": False} if live else False,
+                cwd=job.source.parent,
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            )
+        except Exception as problem:  # whatever stops one notebook must not stop the others
+            error, trace = _explain(problem)
+        for path in (failed, failed.with_suffix(".html")):
+            path.unlink(missing_ok=True)
         if partial.exists():
-            os.replace(partial, failed if error else done)
-            (done if error else failed).unlink(missing_ok=True)
+            os.replace(partial, failed if error else _output(folder, job.stem, "done"))
     finally:
         partial.unlink(missing_ok=True)
+    seconds = time.monotonic() - start
     status = "failed" if error else "done"
-    return {"status": status, "seconds": progress.seconds(), "error": error, "traceback": trace}
+    return {"status": status, "seconds": seconds, "error": error, "traceback": trace}
 
 
 def _explain(problem: Exception) -> tuple[str, str]:
@@ -170,34 +108,41 @@ def _explain(problem: Exception) -> tuple[str, str]:
     return f"{name}: {first}"[:200], "\n".join(trace.strip().split("\n")[-TRACEBACK_LINES:])
 
 
-def read_state(folder: Path) -> dict[str, dict[str, Any]]:
-    """Stem → record of what was run into `folder`; empty where nothing was."""
-    path = folder / "state.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
 def _output(folder: Path, stem: str, status: str) -> Path:
     return folder / (f"{stem}.ipynb" if status == "done" else f"{stem}.failed.ipynb")
 
 
+def _read(path: Path) -> nbformat.NotebookNode | None:
+    """A notebook; None where there is none, or half of one that a full disk has left."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 def write_index(folder: Path, notebooks: Sequence[Path], state: Mapping[str, Any]) -> None:
     """Write `index.html` over all notebooks: those run from their record, the others as not run."""
-    entries = []
-    for source in notebooks:
-        record = state.get(source.stem, {"status": "not run", "seconds": None, "error": ""})
-        status, page, elapsed = record["status"], None, ""
-        executed = _output(folder, source.stem, status)
-        notebook = nbformat.read(executed if executed.exists() else source, as_version=4)
-        verdict = pages.verdict(notebook) if status == "done" else ""
-        if status == "failed":
-            verdict = html.escape(record["error"])
-        if status != "not run":
-            elapsed = clock(record["seconds"])
-            page = f"{source.stem}.html" if executed.exists() else None
-        entries.append(
-            pages.Entry(pages.title(notebook, source.stem), status, elapsed, verdict, page)
-        )
+    entries = [_entry(folder, source, state.get(source.stem)) for source in notebooks]
     pages.write_index(folder / "index.html", folder.name, entries)
+
+
+def _entry(folder: Path, source: Path, record: Mapping[str, Any] | None) -> pages.Entry:
+    """The line of one notebook: what came of it, and the good result of an earlier run."""
+    if record is None:
+        title = pages.title(nbformat.read(source, as_version=4), source.stem)
+        return pages.Entry(title, "not run", "", "", None)
+    executed, links = _output(folder, source.stem, record["status"]), {}
+    notebook = _read(executed)
+    title = pages.title(notebook or nbformat.read(source, as_version=4), source.stem)
+    page = executed.with_suffix(".html").name if notebook else None
+    if record["status"] == "failed":
+        verdict = html.escape(record["error"])
+        if (earlier := folder / f"{source.stem}.html").exists():
+            links["the earlier result"] = earlier.name
+    else:
+        verdict = pages.verdict(notebook) if notebook else ""
+    elapsed = clock(record["seconds"])
+    return pages.Entry(title, record["status"], elapsed, verdict, page, links)
 
 
 def _summary(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -217,23 +162,32 @@ def _summary(results: Mapping[str, Mapping[str, Any]]) -> str:
 def run(
     jobs: Sequence[Job], folder: Path, notebooks: Sequence[Path], fresh: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Run `jobs` in order into `folder`, skipping what is done; stem → record of each."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state, results = read_state(folder), {}
-    for job in jobs:
-        inputs, record = fingerprint(job), state.get(job.stem, {})
-        same = record.get("status") == "done" and record.get("inputs") == inputs
-        if same and not fresh and _output(folder, job.stem, "done").exists():
-            results[job.stem] = {**record, "status": "skipped"}
-            print(f"{job.stem}: skipped, done before from the same inputs (--fresh runs it again)")
-            continue
-        record = {**execute(job, folder), "inputs": inputs}
-        results[job.stem] = state[job.stem] = record
-        print(f"{job.stem}: {record['status']} in {clock(record['seconds'])}", flush=True)
-        files.write_text(folder / "state.json", json.dumps(state, indent=1) + "\n")
-        if (executed := _output(folder, job.stem, record["status"])).exists():
-            pages.write_page(executed, folder / f"{job.stem}.html")
-        write_index(folder, notebooks, state)
+    """Run `jobs` in order into `folder`, skipping what is done; stem → record of each.
+
+    Raises OSError where `folder` cannot be written, BlockingIOError where another run holds it.
+    """
+    with records.locked(folder):
+        (state, damage), results = records.read(folder), {}
+        if damage:
+            print(damage)
+        for job in jobs:
+            digest, record = inputs.fingerprint(job.source, job.parameters), state.get(job.stem, {})
+            same = record.get("status") == "done" and record.get("inputs") == digest
+            skipped = same and not fresh and _read(_output(folder, job.stem, "done")) is not None
+            if skipped:
+                print(f"{job.stem}: skipped, done before from the same inputs (see --fresh)")
+                results[job.stem] = {**record, "status": "skipped"}
+            else:
+                record = {**execute(job, folder), "inputs": digest}
+                print(f"{job.stem}: {record['status']} in {clock(record['seconds'])}", flush=True)
+                results[job.stem] = state[job.stem] = record
+                records.write(folder, state)
+            executed = _output(folder, job.stem, record["status"])
+            page = executed.with_suffix(".html")
+            if not skipped or not page.exists():  # a run may have been stopped before its page
+                if _read(executed) is not None:
+                    pages.write_page(executed, page)
+                write_index(folder, notebooks, state)
     return results
 
 
@@ -257,24 +211,24 @@ def plan(root: Path, args: argparse.Namespace) -> tuple[list[Path], list[Job]]:
     for path in notebooks:
         try:
             defaults[path.stem] = parameter_defaults(nbformat.read(path, as_version=4))
-        except ValueError as problem:
-            raise ValueError(f"{path.name}: {problem}") from None
+        except (ValueError, AttributeError) as problem:
+            raise ValueError(f"{path.name}: {problem}") from problem
     wanted = args.only or [""]
     for part in wanted:
         if not any(stem.startswith(part) for stem in defaults):
             raise ValueError(f"no notebook {part!r}; known: {', '.join(defaults)}")
     selected = [path for path in notebooks if path.stem.startswith(tuple(wanted))]
-    overrides = {name: yaml.safe_load(value) for name, value in args.overrides}
+    overrides = {name: parse(value, f"-p {name}") for name, value in args.overrides}
     resolved = resolve(profile, defaults, overrides, [path.stem for path in selected])
     return notebooks, [Job(path, resolved[path.stem]) for path in selected]
 
 
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Exit status: 0 all done, 1 a notebook failed, 2 wrong arguments, 130 interrupted."""
+    """Exit status: 0 all done, 1 a notebook failed, 2 nothing could be run, 130 interrupted."""
     parser, args = _arguments(argv)
     try:
         notebooks, jobs = plan(root, args)
-    except (ValueError, FileNotFoundError, yaml.YAMLError) as problem:
+    except (ValueError, OSError) as problem:
         parser.error(str(problem))
     if args.list:
         for job in jobs:
@@ -288,6 +242,13 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; notebooks already done are kept, the same command goes on from there")
         return 130
+    except BlockingIOError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except OSError as problem:
+        advice = "make room there or allow writing, and give the same command again"
+        print(f"cannot write to {folder} ({problem}): {advice}", file=sys.stderr)
+        return 2
     print(_summary(results))
     print(f"\npages: {folder / 'index.html'}")
     return int(any(record["status"] == "failed" for record in results.values()))

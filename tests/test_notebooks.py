@@ -1,6 +1,10 @@
 """The shape of every committed notebook; whether its outputs still hold is nbval's question."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -13,7 +17,10 @@ from epkit.runner.profiles import load_profile, parameter_defaults, resolve
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 PROFILES = sorted(path.stem for path in (ROOT / "notebooks" / "profiles").glob("*.yaml"))
-REPOSITORY = "https://github.com/epkit/epkit"
+FIRST_CELL = (ROOT / "tests" / "first_cell.txt").read_text(encoding="utf-8")
+PACKAGE_ADDRESS = re.compile(
+    r"git\+|(?:github|gitlab|pypi)\.\w+/|https?://\S+\.(?:whl|zip|tar\.gz)"
+)
 MACHINE_PATH = re.compile(r"(?<![\w/.])/(?:root|home|Users|tmp)/\w+")
 NOT_COMPARED = ("NBVAL_IGNORE_OUTPUT", "NBVAL_SKIP", "nbval-ignore-output", "nbval-skip")
 
@@ -55,10 +62,14 @@ def test_it_opens_with_a_title_and_runs_on_python3(notebook):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_the_first_code_cell_installs_epkit_where_it_is_missing(notebook, code_cells):
-    assert "pip install" in code_cells[0].source
-    assert f"git+{REPOSITORY}" in code_cells[0].source
-    assert sum(cell.source.count(REPOSITORY) for cell in notebook.cells) == 1
+def test_the_first_code_cell_is_the_same_everywhere(code_cells):
+    assert code_cells[0].source == FIRST_CELL
+
+
+def test_no_code_names_the_address_of_a_package(code_cells):
+    for cell in code_cells:
+        assert not PACKAGE_ADDRESS.findall(cell.source)
+        assert cell.source == FIRST_CELL or not re.search(r"\bpip\b", cell.source)
 
 
 def test_outputs_of_one_clean_run_are_committed(code_cells):
@@ -88,6 +99,113 @@ def test_it_is_small_and_names_no_machine(path):
     assert len(text.encode()) < 1_000_000
     assert "injected-parameters" not in text
     assert not MACHINE_PATH.findall(text)
+
+
+# Runs the first cell in a bare Python that sees the given paths. pip is a stub: it notes what it is
+# asked for and puts an empty epkit where Python finds it.
+BARE = """
+import json, pathlib, subprocess, sys
+cell, installed, *paths = sys.argv[1:]
+sys.path[:0] = [*paths, installed]
+asked = []
+def pip(command, check):
+    assert check and command[:4] == [sys.executable, "-m", "pip", "install"], command
+    asked.append(command[4:])
+    pathlib.Path(installed, "epkit.py").write_text("")
+subprocess.run = pip
+try:
+    exec(compile(cell, "cell", "exec"), {})
+except ModuleNotFoundError as error:
+    print(json.dumps([asked, str(error), error.__suppress_context__]))
+else:
+    print(json.dumps([asked, sys.modules["epkit"].__file__]))
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder `notebooks` in an empty one, and how to run the first cell there."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "installed").mkdir()
+
+    def go(*paths, **environment):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", BARE, FIRST_CELL, tmp_path / "installed", *paths],
+            cwd=tmp_path / "notebooks",
+            env={**os.environ, "EPKIT_SOURCE": "", **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        *said, result = done.stdout.splitlines()
+        return "\n".join(said), *json.loads(result)
+
+    go.root = tmp_path
+    return go
+
+
+def make_package(folder, text=""):
+    (folder / "epkit").mkdir(parents=True)
+    (folder / "epkit" / "__init__.py").write_text(text)
+    return folder
+
+
+def test_an_installed_epkit_is_used_whatever_else_is_there(place):
+    make_package(place.root)
+    (place.root / "notebooks" / "epkit-1-py3-none-any.whl").write_text("")
+    elsewhere = make_package(place.root / "site")
+    said, asked, used = place(elsewhere, EPKIT_SOURCE="epkit")
+    assert (said, asked) == ("", [])
+    assert used == str(elsewhere / "epkit" / "__init__.py")
+
+
+def test_in_a_checkout_the_first_cell_uses_the_checkout_and_installs_nothing(place):
+    make_package(place.root)
+    (place.root / "notebooks" / "epkit-1-py3-none-any.whl").write_text("")
+    said, asked, used = place(EPKIT_SOURCE="epkit")
+    assert (said, asked) == ("", [])
+    assert used == str(place.root / "epkit" / "__init__.py")
+
+
+def test_the_first_cell_installs_what_the_user_named_and_only_that(place):
+    (place.root / "notebooks" / "epkit-1-py3-none-any.whl").write_text("")
+    requirement = "epkit @ git+https://example.org/me/epkit; python_version > '3'"
+    said, asked, _ = place(EPKIT_SOURCE=requirement)
+    assert asked == [["--quiet", requirement]]
+    assert said.startswith(f"installed {requirement}; ")
+    assert "restart the kernel" in said
+
+
+def test_the_first_cell_installs_an_uploaded_wheel_the_newest_of_several(place):
+    for age, version in enumerate(("0.10.0", "0.9.0")):
+        wheel = place.root / "notebooks" / f"epkit-{version}-py3-none-any.whl"
+        wheel.write_text("")
+        os.utime(wheel, (1_000_000 - age, 1_000_000 - age))
+    (place.root / "notebooks" / "epkitten-9-py3-none-any.whl").write_text("")
+    _, asked, _ = place()
+    wheel = place.root / "notebooks" / "epkit-0.10.0-py3-none-any.whl"
+    assert asked == [["--quiet", str(wheel)]]
+
+
+def test_the_first_cell_says_in_one_sentence_what_to_do_otherwise(place):
+    said, asked, error, alone = place()
+    assert (said, asked, alone) == ("", [], True)
+    assert error.startswith("epkit is not here: clone or upload")
+    for word in ("`make wheel`", "EPKIT_SOURCE"):
+        assert word in error
+    assert "\n" not in error
+
+
+def test_a_missing_requirement_of_epkit_is_not_taken_for_a_missing_epkit(place):
+    elsewhere = make_package(place.root / "site", "import nothing_of_this_name")
+    _, asked, error, _ = place(elsewhere, EPKIT_SOURCE="epkit")
+    assert asked == []
+    assert error == "No module named 'nothing_of_this_name'"
+
+
+def test_the_first_cell_is_short_and_names_no_address():
+    assert len(FIRST_CELL.splitlines()) <= 25
+    assert not PACKAGE_ADDRESS.findall(FIRST_CELL)
 
 
 @pytest.mark.parametrize(

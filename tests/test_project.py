@@ -94,6 +94,32 @@ def test_continuous_integration_runs_the_readme_test_command():
     assert re.search(r"^make test\b", readme, re.MULTILINE)
 
 
+def test_every_command_of_the_makefile_is_in_its_help_and_in_the_readme():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in set(phony.split()) - {"help"}:
+        assert re.search(rf"^{name}:", makefile, re.MULTILINE), name
+        assert re.search(rf'^\t@echo "make {name}\s', makefile, re.MULTILINE), name
+        assert f"make {name}" in readme, name
+
+
+def test_unit_tests_are_all_tests_and_no_notebooks():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^unit: .+\n\t\$\(PY\) -m pytest tests\n\n", makefile, re.MULTILINE)
+    assert re.search(
+        r"^test: .+\n\t\$\(PY\) -m pytest \$\(NBVAL\) tests \$\(NOTEBOOKS\)\n\n",
+        makefile,
+        re.MULTILINE,
+    )
+
+
+def test_security_names_no_address():
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 80
+    assert not re.findall(r"https?://|\S+@\S+\.\w", text)
+
+
 def test_readme_lists_the_notebooks_that_exist_and_no_others():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"notebooks/(\d\d_\w+)\.ipynb", readme))

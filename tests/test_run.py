@@ -1,8 +1,11 @@
-"""The runner, on two tiny notebooks that papermill really executes."""
+"""The runner, on two tiny notebooks. Where papermill itself is not the point, a stub stands in."""
 
 import json
 import re
 import shutil
+import subprocess
+import sys
+import threading
 
 import nbformat
 import papermill
@@ -10,6 +13,7 @@ import pytest
 from nbformat import v4
 
 from epkit import run
+from epkit.runner import records
 
 FETCHED = re.compile(r"<(?:script|link|iframe)\b[^>]*(?:src|href)\s*=", re.IGNORECASE)
 
@@ -58,6 +62,21 @@ def template(tmp_path_factory):
 def root(template, tmp_path):
     """A copy of the project in which nothing has been run."""
     return shutil.copytree(template, tmp_path / "my project")
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Instead of papermill: copies the notebook; `stub.error` is raised after that."""
+
+    def execute(source, target, *_args, **_kwargs):
+        shutil.copy(source, target)
+        execute.ran.append(source.stem)
+        if execute.error:
+            raise execute.error
+
+    execute.error, execute.ran = None, []
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    return execute
 
 
 def test_failure_then_resume_then_change(root, capsys):
@@ -126,6 +145,130 @@ def test_a_dead_kernel_is_a_failure_like_any_other(root, capsys):
     assert (root / "runs" / "cpu" / "01_count.failed.ipynb").exists()
 
 
+def test_a_failing_rerun_leaves_the_earlier_result_and_the_index_links_both(root, stub):
+    folder = root / "runs" / "cpu"
+    assert run.main([], root) == 0
+    good = {path.name: path.read_bytes() for path in folder.glob("01_count.*")}
+
+    stub.error = ValueError("<b>no</b>")
+    assert run.main(["--only", "01", "--fresh"], root) == 1
+    assert {name: (folder / name).read_bytes() for name in good} == good
+    assert (folder / "01_count.failed.ipynb").exists()
+    assert json.loads((folder / "state.json").read_text())["01_count"]["status"] == "failed"
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert '<a href="01_count.failed.html">Counting</a>' in index
+    assert '<a href="01_count.html">the earlier result</a>' in index
+    assert "&lt;b&gt;no&lt;/b&gt;" in index
+    assert "1 of 2 notebooks done" in index
+
+    stub.error = None
+    assert run.main(["--only", "01"], root) == 0
+    assert sorted(path.name for path in folder.glob("01_count.*")) == sorted(good)
+    assert "earlier result" not in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_what_a_stopped_run_or_a_full_disk_left_half_done_is_made_again(root, stub):
+    folder = root / "runs" / "cpu"
+    assert run.main([], root) == 0
+    (folder / "01_count.html").unlink()
+    (folder / "02_divide.ipynb").write_text("{")
+    stub.ran.clear()
+    assert run.main([], root) == 0
+    assert stub.ran == ["02_divide"]
+    assert (folder / "01_count.html").exists()
+
+
+def test_half_a_notebook_from_a_full_disk_is_a_failure_without_a_page(root, monkeypatch):
+    def execute(_source, target, *_args, **_kwargs):
+        target.write_text('{"cells": [')
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    assert run.main(["--only", "01"], root) == 1
+    index = (root / "runs" / "cpu" / "index.html").read_text(encoding="utf-8")
+    assert "No space left on device" in index
+    assert not (root / "runs" / "cpu" / "01_count.failed.html").exists()
+
+
+def test_a_damaged_state_is_one_line_and_everything_runs_again(root, stub, capsys):
+    assert run.main([], root) == 0
+    state = root / "runs" / "cpu" / "state.json"
+    sound = json.loads(state.read_text())
+    state.write_text("[" * 100_000)
+    capsys.readouterr()
+    assert run.main([], root) == 0
+    assert f"{state} is damaged (RecursionError); starting as if" in capsys.readouterr().out
+    assert stub.ran == ["01_count", "02_divide"] * 2
+    assert set(json.loads(state.read_text())) == set(sound)
+
+
+def test_a_second_run_says_that_another_is_going_on_and_loses_nothing(root, stub, capsys):
+    assert run.main(["--only", "02"], root) == 0
+    folder = root / "runs" / "cpu"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    capsys.readouterr()
+    with records.locked(folder):
+        assert run.main([], root) == 2
+    said = capsys.readouterr()
+    assert said.err == f"another run is writing to {folder}: wait for its end, or stop it\n"
+    assert said.out == ""
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert run.main([], root) == 0
+    assert set(json.loads((folder / "state.json").read_text())) == {"01_count", "02_divide"}
+
+
+def test_of_two_runs_at_once_one_is_refused_and_the_other_keeps_its_records(root, stub):
+    start, codes = threading.Barrier(2), []
+
+    def execute(source, target, *_args, **_kwargs):
+        shutil.copy(source, target)
+        if source.stem == "01_count":
+            refused.wait(20)
+
+    def go():
+        start.wait(20)
+        codes.append(run.main([], root))
+        if codes[-1] == 2:
+            refused.set()
+
+    refused = threading.Event()
+    papermill.execute_notebook = execute  # the fixture puts the real one back
+    threads = [threading.Thread(target=go) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(codes) == [0, 2]
+    assert set(records.read(root / "runs" / "cpu")[0]) == {"01_count", "02_divide"}
+
+
+def test_a_killed_run_leaves_no_lock(root, stub):
+    folder = root / "runs" / "cpu"
+    script = (
+        "import os, sys; from pathlib import Path; from epkit.runner import records\n"
+        "with records.locked(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, folder], cwd=run.ROOT)
+    assert killed.returncode == -9
+    assert run.main([], root) == 0
+
+
+@pytest.mark.parametrize("what", ["a file", "no right"])
+def test_a_folder_that_cannot_be_written_is_one_sentence(root, stub, capsys, monkeypatch, what):
+    if what == "a file":
+        (root / "runs").write_text("")
+    else:
+
+        def refuse(path, *_args, **_kwargs):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(run.records.Path, "mkdir", refuse)
+    assert run.main([], root) == 2
+    said = capsys.readouterr()
+    assert re.fullmatch(r"cannot write to .*runs/cpu \(.*\): make room .*\n", said.err)
+    assert stub.ran == []
+
+
 def test_interrupt_keeps_what_is_done_and_leaves_no_half_file(root, capsys, monkeypatch):
     def execute(source, target, *_args, **_kwargs):
         shutil.copy(source, target)
@@ -159,13 +302,27 @@ def test_list_runs_nothing(root, capsys):
         (["--only", "01", "-p", "divisor", "2"], "unknown parameter 'divisor' in -p"),
         (["-p", "divisor", "[1, 2"], "while parsing"),
         (["-p", "n", "1e3"], "'1e3' is of type str"),
+        (["-p", "n", "2024-01-01"], "-p n: datetime.date(2024, 1, 1) is a date"),
+        (["-p", "n", "2024-13-01"], "-p n: month must be in 1..12"),
+        (["-p", "n", "!!binary aGk="], "-p n: b'hi' is a bytes"),
+        (["-p", "n", "!!set {a}"], "-p n: {'a'} is a set"),
+        (["-p", "n", "{1: 2}"], "-p n: [1]: … is a dict"),
+        (["-p", "n", ".nan"], "-p n: nan is a float"),
+        (["-p", "label", '"\\ud800"'], "-p label: '\\ud800' is a str"),
+        (["-p", "n", "!!python/object/apply:os.system [ls]"], "-p n is not YAML: could not"),
+        (["-p", "n", "[" * 20_000], "-p n: nested deeper than 8"),
+        (["-p", "n", "[[[[[[[[[[1]]]]]]]]]]"], "-p n: nested deeper than 8"),
+        (["-p", "n", "&a [*a]"], "-p n: nested deeper than 8"),
+        (["-p", "n", "1" * 10_000], "-p n: "),
     ],
 )
 def test_wrong_arguments_stop_before_anything_runs(root, capsys, arguments, message):
     with pytest.raises(SystemExit) as stop:
         run.main(arguments, root)
     assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err.split("error: ")[1]
+    assert message in said
+    assert said.count("\n") == 1
     assert not (root / "runs").exists()
 
 
@@ -174,13 +331,6 @@ def test_a_notebook_without_its_parameters_cell_is_named(root, capsys):
     with pytest.raises(SystemExit):
         run.main([], root)
     assert "02_divide.ipynb: 0 cells are tagged `parameters`" in capsys.readouterr().err
-
-
-def test_inputs_change_with_parameters_and_not_with_outputs(root):
-    path = root / "notebooks" / "01_count.ipynb"
-    first = run.fingerprint(run.Job(path, {"n": 3}))
-    assert first == run.fingerprint(run.Job(path, {"n": 3}))
-    assert first != run.fingerprint(run.Job(path, {"n": 4}))
 
 
 @pytest.mark.parametrize(

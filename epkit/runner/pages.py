@@ -6,22 +6,25 @@ network, in light or dark. What that costs: formulas written in TeX stay in TeX,
 are left out (their static figures stand beside them).
 
 The verdict of a notebook is what its cell tagged `verdict` says: a Markdown cell's text, or a code
-cell's printed text and displayed Markdown.
+cell's printed text and displayed Markdown. Text that a notebook put out may hold text of a corpus:
+it is shown, and never becomes a control, a script or a picture from elsewhere. HTML that a notebook
+displays (its tables) is its own and stays; the browser is told to fetch nothing for it.
 
-This module does not know how, when or with which parameters a notebook was run.
+Does not know: how, when or with which parameters a notebook was run.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
 from nbconvert import HTMLExporter
-from nbconvert.filters import markdown2html
+from nbconvert.filters import markdown2html, strip_ansi
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 
 from epkit import files
@@ -33,6 +36,15 @@ _FETCHED = re.compile(
     r"<script\b[^>]*\bsrc\s*=[^>]*>.*?</script\s*>|<link\b[^>]*\bhref\s*=[^>]*>",
     re.IGNORECASE | re.DOTALL,
 )
+
+# What Markdown itself makes; any other tag in its text is shown as text.
+_TAGS = re.findall(
+    r"\w+",
+    "a abbr b blockquote br code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i li ol p pre span "
+    "strong sub sup table tbody td th thead tr ul",
+)
+_ATTRIBUTES = {"a": ["href", "title"], "div": ["class"], "span": ["class"], "ol": ["start"]}
+_CLEANER = SanitizeHTML(tags=_TAGS, attributes=_ATTRIBUTES)
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --soft: #f4f5f7; --line: #d9dce1;
@@ -55,15 +67,20 @@ table { border-collapse: collapse; margin: .6rem 0; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 .done { color: var(--good); } .failed { color: var(--bad); } .not-run, .time { color: var(--dim); }
-.time { white-space: nowrap; } td p { margin: 0 0 .3rem; }
+.time { white-space: nowrap; } td p { margin: 0 0 .3rem; } .printed { white-space: pre-line; }
 .k, .kn, .kc, .ow, .nb { color: var(--word); } .s1, .s2, .sd, .sa, .si { color: var(--text); }
 .c1 { color: var(--dim); } .mi, .mf { color: var(--link); }
 """
+
+# Nothing is fetched. The table of contents runs nothing either.
+_POLICY = "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'"
+_INLINE_SCRIPTS = "; script-src 'unsafe-inline'"
 
 _FRAME = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>{style}</style>
@@ -84,6 +101,7 @@ class Entry:
     time: str
     verdict: str  # HTML
     page: str | None
+    links: Mapping[str, str] = field(default_factory=dict)  # text → page, under the verdict
 
 
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
@@ -102,17 +120,23 @@ def title(notebook: NotebookNode, default: str) -> str:
 
 
 def verdict(notebook: NotebookNode) -> str:
-    """What the cells tagged `verdict` say, as HTML; empty where nothing was said."""
+    """What the cells tagged `verdict` say, as harmless HTML; empty where nothing was said."""
     parts = []
     for cell in tagged(notebook, "verdict"):
         if cell.cell_type == "markdown":
-            parts.append(markdown2html(cell.source))
+            parts.append(_shown_markdown(cell.source))
         for output in cell.get("outputs", []):
             if output.output_type == "stream" and output.name == "stdout":
-                parts.append(f"<p>{html.escape(output.text.strip())}</p>")
+                text = html.escape(strip_ansi(output.text).strip())
+                parts.append(f'<p class="printed">{text}</p>')
             elif "text/markdown" in output.get("data", {}):
-                parts.append(markdown2html(output.data["text/markdown"]))
+                parts.append(_shown_markdown(output.data["text/markdown"]))
     return "\n".join(parts)
+
+
+def _shown_markdown(text: str) -> str:
+    """Markdown as HTML of Markdown's own tags; others are shown as they are written."""
+    return _CLEANER.sanitize_html_tags(markdown2html(strip_ansi(text)))
 
 
 def write_page(notebook_path: Path, page_path: Path) -> None:
@@ -121,10 +145,15 @@ def write_page(notebook_path: Path, page_path: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "text/markdown" in data:
+                data["text/html"] = _shown_markdown(data.pop("text/markdown"))
     body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
     heading = title(notebook, notebook_path.stem)
     back = '<p><a href="index.html">All notebooks</a></p>\n'
-    files.write_text(page_path, _frame(heading, back + _FETCHED.sub("", body)))
+    body = back + _FETCHED.sub("", body)
+    files.write_text(page_path, _frame(heading, body, _POLICY + _INLINE_SCRIPTS))
 
 
 def write_index(path: Path, profile: str, entries: Sequence[Entry]) -> None:
@@ -138,7 +167,7 @@ def write_index(path: Path, profile: str, entries: Sequence[Entry]) -> None:
         "<table>\n<tr><th>Notebook</th><th>Status</th><th>Time</th><th>Verdict</th></tr>\n"
         f"{rows}\n</table>"
     )
-    files.write_text(path, _frame(f"epkit: {profile}", body))
+    files.write_text(path, _frame(f"epkit: {profile}", body, _POLICY))
 
 
 def _row(entry: Entry) -> str:
@@ -146,11 +175,16 @@ def _row(entry: Entry) -> str:
     if entry.page:
         name = f'<a href="{html.escape(entry.page)}">{name}</a>'
     kind = entry.status.replace(" ", "-")
+    links = "".join(
+        f'<p><a href="{html.escape(page)}">{html.escape(text)}</a></p>'
+        for text, page in entry.links.items()
+    )
     return (
         f'<tr><td>{name}</td><td class="{kind}">{entry.status}</td>'
-        f'<td class="time">{entry.time}</td><td>{_FETCHED.sub("", entry.verdict)}</td></tr>'
+        f'<td class="time">{entry.time}</td><td>{entry.verdict}{links}</td></tr>'
     )
 
 
-def _frame(page_title: str, body: str) -> str:
-    return _FRAME.format(title=html.escape(page_title), style=_STYLE, body=body)
+def _frame(page_title: str, body: str, policy: str) -> str:
+    heading = html.escape(page_title)
+    return _FRAME.format(title=heading, style=_STYLE, body=body, policy=policy)

@@ -1,15 +1,19 @@
 """The notebooks' parameters: defaults in each notebook, values in a profile, overrides on top.
 
 A profile (`notebooks/profiles/<name>.yaml`) maps `common` and notebook names to parameters. Only
-names that a notebook's own parameters cell has may appear, with values of the default's type.
+names that a notebook's own parameters cell has may appear, with values of the default's type. A
+value is what JSON can hold: a number, text, true, false or null, or lists and mappings of them.
 
-This module does not know what a parameter means, and runs nothing.
+The parameters cell is parsed here, not by `papermill.inspect_notebook`: that one reads line by line
+with a pattern, cuts `"a # b"` at the sign, passes over `"a = b"` and refuses nothing.
+
+Does not know: what a parameter means. Runs nothing.
 """
 
 from __future__ import annotations
 
 import ast
-import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,9 @@ import yaml
 from nbformat import NotebookNode
 
 from epkit.runner import pages
+
+DEEPEST = 8
+MOST_VALUES = 10_000
 
 
 def find_notebooks(root: Path) -> list[Path]:
@@ -55,9 +62,70 @@ def parameter_defaults(notebook: NotebookNode) -> dict[str, Any]:
 def _literal(node: ast.expr | None, line: str) -> Any:
     """The value of a number, string, list, dictionary, True, False or None; tuples as lists."""
     try:
-        return json.loads(json.dumps(ast.literal_eval(node)))
-    except (ValueError, TypeError):
-        raise ValueError(f"the parameters cell has no plain literal in `{line}`") from None
+        return plain(ast.literal_eval(node), line)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"the parameters cell has no plain literal in `{line}`") from error
+
+
+def plain(value: Any, where: str) -> Any:
+    """`value`, tuples as lists, if it is what JSON can hold; ValueError names `where` and why not.
+
+    Numbers are finite and texts can be encoded; nesting and number of values have limits, since a
+    few lines of YAML can stand for billions of values.
+    """
+    left = MOST_VALUES
+
+    def walk(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > DEEPEST:
+            raise ValueError(
+                f"{where}: nested deeper than {DEEPEST} or over {MOST_VALUES:,} values"
+            )
+        match value:
+            case list() | tuple():
+                return [walk(item, depth + 1) for item in value]
+            case dict() if all(type(name) is str for name in value):
+                return {walk(name, depth): walk(item, depth + 1) for name, item in value.items()}
+            case str() if _encodable(value):
+                return value
+            case float() if math.isfinite(value):
+                return value
+            case bool() | int() | None:
+                return value
+        raise ValueError(
+            f"{where}: {_shown(value)} is a {type(value).__name__} that JSON cannot hold; give a "
+            "finite number, a text, true, false, null, or lists and mappings (by texts) of them"
+        )
+
+    return walk(value, 0)
+
+
+def parse(text: str, where: str) -> Any:
+    """The plain value that a YAML text stands for; ValueError, in one sentence, if none."""
+    try:
+        return plain(yaml.safe_load(text), where)
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{where} is not YAML: {said[:200]}") from error
+    except RecursionError as error:
+        raise ValueError(f"{where}: nested deeper than {DEEPEST}") from error
+    except ValueError as error:  # such as the date 2026-13-01, which YAML's own parser makes
+        said = str(error)
+        raise ValueError(said if said.startswith(where) else f"{where}: {said}") from error
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if not isinstance(value, dict) else f"{list(value)[:3]!r}: …"
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def load_profile(root: Path, name: str) -> dict[str, dict[str, Any]]:
@@ -66,7 +134,12 @@ def load_profile(root: Path, name: str) -> dict[str, dict[str, Any]]:
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
         raise ValueError(f"no profile {name!r}; known profiles: {', '.join(known) or 'none'}")
-    profile = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+    try:
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"profile {name} is not UTF-8 text: {error}") from error
+    profile = parse(text, f"profile {name}")
+    profile = {} if profile is None else profile
     if not isinstance(profile, dict):
         raise ValueError(f"profile {name} must map `common` and notebook names to parameters")
     for section, values in profile.items():

@@ -1,6 +1,7 @@
 """Pages: what a notebook's title and verdict are, and that a page fetches nothing."""
 
 import re
+from html.parser import HTMLParser
 
 import nbformat
 import pytest
@@ -61,6 +62,97 @@ def test_verdict_of_a_markdown_cell_and_of_none():
     cell = v4.new_markdown_cell("Regions *recur*.", metadata={"tags": ["verdict"]})
     assert "<em>recur</em>" in pages.verdict(v4.new_notebook(cells=[cell]))
     assert pages.verdict(v4.new_notebook(cells=[code("1")])) == ""
+
+
+CORPUS = [
+    "<textarea>all that follows",
+    "<img src=x onerror=alert(1)>",
+    "<img src='https://evil.example/a.png'>",
+    "</script><script>alert(1)</script>",
+    "<svg/onload=alert(1)>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "[x](javascript:alert(1))",
+    "<b onclick=alert(1)>x</b>",
+    "<style>body {display: none}</style>",
+    "<form action='https://evil.example'><button>x</button></form>",
+    "</td></tr></table><h1>x",
+    "<!-- <p>",
+    "$<script>alert(1)</script>$",
+    "\x1b[31m<object data=x>\x1b[0m",
+]
+
+
+class Live(HTMLParser):
+    """Collects what a browser would run, fetch or offer as a control."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag in {"script", "img", "svg", "iframe", "textarea", "form", "button", "object"}:
+            self.found.append(tag)
+        for name, value in attributes:
+            if name.startswith("on") or "javascript:" in (value or ""):
+                self.found.append(f"{tag} {name}")
+
+
+@pytest.mark.parametrize("text", CORPUS)
+@pytest.mark.parametrize("kind", ["printed", "markdown", "table cell", "cell"])
+def test_corpus_text_in_a_verdict_is_shown_and_never_live(text, kind, tmp_path):
+    said = f"| a | b |\n|---|---|\n| {text} | 2 |" if kind == "table cell" else f"**Found** {text}"
+    if kind == "cell":
+        cell = v4.new_markdown_cell(said, metadata={"tags": ["verdict"]})
+    elif kind == "printed":
+        cell = code("x", "verdict", [v4.new_output("stream", name="stdout", text=said)])
+    else:
+        cell = code("x", "verdict", [markdown_output(said)])
+    notebook = v4.new_notebook(cells=[cell])
+    verdict = pages.verdict(notebook)
+    assert Live(verdict).found == []
+    assert "\x1b" not in verdict
+
+    entries = [
+        pages.Entry("A", "done", "0:01", verdict, None),
+        pages.Entry("B", "done", "", "", None),
+    ]
+    pages.write_index(tmp_path / "index.html", "cpu", entries)
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert Live(index).found == []
+    assert '<tr><td>B</td><td class="done">' in index
+    if kind != "cell":  # what the notebook itself says is its own
+        nbformat.write(notebook, tmp_path / "nb.ipynb")
+        pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
+        assert Live((tmp_path / "nb.html").read_text(encoding="utf-8")).found == []
+
+
+def test_a_verdict_keeps_what_markdown_makes():
+    text = "# A\n\n**b** *c* `d < e` [f](https://example.org)\n\n- g\n\n"
+    text += "| h |\n|---|\n| 1 |\n\n```\ni\n```"
+    said = pages.verdict(v4.new_notebook(cells=[code("x", "verdict", [markdown_output(text)])]))
+    for part in ("<strong>b", "<em>c", "<code>d &lt; e", 'href="https://example.org"', "<li>g"):
+        assert part in said
+    assert "<td>1</td>" in said
+    assert "&lt;div" not in said
+    assert "&lt;span" not in said
+
+
+def test_lines_of_a_printed_verdict_stay_lines():
+    output = v4.new_output("stream", name="stdout", text="one\ntwo\n")
+    said = pages.verdict(v4.new_notebook(cells=[code("x", "verdict", [output])]))
+    assert said == '<p class="printed">one\ntwo</p>'
+
+
+def test_the_browser_is_told_to_fetch_nothing(notebook, tmp_path):
+    nbformat.write(notebook, tmp_path / "nb.ipynb")
+    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
+    pages.write_index(tmp_path / "index.html", "cpu", [])
+    policy = "Content-Security-Policy\" content=\"default-src 'none'; img-src data:;"
+    for name in ("nb.html", "index.html"):
+        assert policy in (tmp_path / name).read_text(encoding="utf-8")
+    assert "script-src" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_page_shows_the_outputs_and_fetches_nothing(notebook, tmp_path):

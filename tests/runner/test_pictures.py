@@ -5,7 +5,7 @@ import nbformat
 import nbformat.v4 as v4
 import pytest
 
-from epkit.runner import pictures as tour
+from epkit.runner import pictures
 from epkit.runner.profiles import find_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,21 +21,23 @@ def notebook(*tags, png=b"png"):
 
 
 def test_the_picture_is_that_of_the_tagged_cell():
-    assert tour.picture(notebook("picture", png=b"abc")) == b"abc"
+    assert pictures.picture(notebook("picture", png=b"abc")) == b"abc"
     with pytest.raises(ValueError, match="tag one executed cell"):
-        tour.picture(notebook())
+        pictures.picture(notebook())
 
 
 def test_pictures_are_written_beside_the_notebooks(tmp_path):
     (tmp_path / "notebooks").mkdir()
     nbformat.write(notebook("picture", png=b"abc"), tmp_path / "notebooks" / "01_a.ipynb")
-    (written,) = tour.write_pictures(tmp_path)
+    (written,) = pictures.write_pictures(tmp_path)
     assert written == tmp_path / "notebooks" / "pictures" / "01_a.png"
     assert written.read_bytes() == b"abc"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_committed_picture_is_the_notebooks_and_the_readme_shows_it(path):
-    kept = path.parent / tour.FOLDER / f"{path.stem}.png"
-    assert kept.read_bytes() == tour.picture(nbformat.read(path, 4)), "run python -m epkit.tour"
+    kept = path.parent / pictures.FOLDER / f"{path.stem}.png"
+    assert kept.read_bytes() == pictures.picture(nbformat.read(path, 4)), (
+        "run python -m epkit.runner.pictures"
+    )
     assert f'src="notebooks/pictures/{path.stem}.png"' in (ROOT / "README.md").read_text("utf-8")
