@@ -6,7 +6,8 @@ a plot is imported when it is first asked for (PEP 562).
 
 import importlib
 
-from epkit.build import build, build_from, load_atlas, save_atlas
+from epkit.atlas import load_atlas, save_atlas
+from epkit.build import build, build_from
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
 from epkit.controls import random_dictionary

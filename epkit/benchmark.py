@@ -54,7 +54,12 @@ def main(arguments: list[str] | None = None) -> None:
     x = activations[options.layers[-1]]
     for p in (0.1, 1.0):
         _clustering_line(x, p)
-    quiet = {"n_calibration": N_CALIBRATION, "checkpoint": False, "show_progress": False}
+    quiet = {
+        "n_calibration": N_CALIBRATION,
+        "checkpoint": False,
+        "keep": False,
+        "show_progress": False,
+    }
     whole = _seconds(lambda: build_from(stream, options.percentiles, options.n, **quiet))
     print(
         f"whole build, layers {options.layers}, percentiles {options.percentiles}: {whole:.1f} s "
@@ -140,7 +145,7 @@ class _Synthetic:
 def _build_synthetic(n: int) -> Dictionary:
     """500 regions: a threshold between the distances to one's own anchor (.08) and others (1)."""
     cal = Calibration(torch.zeros(_Synthetic.dim), {1: 0.5}, n)
-    options = {"n_calibration": 2, "checkpoint": False, "show_progress": False}
+    options = {"n_calibration": 2, "checkpoint": False, "keep": False, "show_progress": False}
     return build_from(_Synthetic(n), [1], n, calibrations={0: cal}, **options)[0, 1]
 
 

@@ -1,6 +1,8 @@
 """Shared test data: seeded streams with the shape of activations, and the golden streams."""
 
+import contextlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,32 @@ def mixture(n: int, dim: int, seed: int = 0, clusters: int = 12, spread: float =
     x = anchors[rng.integers(clusters, size=n)] + spread * rng.normal(size=(n, dim))
     x = x * rng.lognormal(0, 0.2, size=(n, 1)) + 2 * np.ones(dim)
     return torch.tensor(x, dtype=torch.float32)
+
+
+@pytest.fixture
+def read_only():
+    """A block in which nothing below a folder can be written, by root neither."""
+
+    @contextlib.contextmanager
+    def block(folder: Path):
+        root = os.geteuid() == 0
+        modes = {x: x.stat().st_mode for x in [folder, *folder.rglob("*")]}
+        for x in modes:
+            x.chmod(0o555 if x.is_dir() else 0o444)
+        passed = {x: x.stat().st_mode for x in folder.parents if root and not x.stat().st_mode & 1}
+        for x, mode in passed.items():  # a folder for tests is root's alone
+            x.chmod(mode | 0o011)
+        try:
+            if root:
+                os.seteuid(65534)
+            yield
+        finally:
+            if root:
+                os.seteuid(0)
+            for x, mode in (passed | modes).items():
+                x.chmod(mode)
+
+    return block
 
 
 @pytest.fixture

@@ -76,6 +76,6 @@ def built_atlas(layers=(1, 2), percentiles=(1, 5)):
     model = tiny_llama(hostile_tokenizer())
     atlas = build(
         model, TEXTS, list(layers), list(percentiles), 900, n_calibration=500, context=64,
-        checkpoint=False, show_progress=False,
+        checkpoint=False, keep=False, show_progress=False,
     )  # fmt: skip
     return model, atlas

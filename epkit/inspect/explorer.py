@@ -16,7 +16,7 @@ from pathlib import Path
 
 import ipywidgets as w
 
-from epkit.build_state import Atlas
+from epkit.atlas import Atlas
 from epkit.inspect.card import Link, card_html
 from epkit.inspect.facts import LINKS
 from epkit.inspect.prompt import PromptTokens

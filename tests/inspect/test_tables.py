@@ -21,7 +21,7 @@ class Words:
 @pytest.fixture
 def dictionary():
     stream = FakeStream({0: mixture(300, 8)})
-    return build_from(stream, [10], 300, checkpoint=False, show_progress=False)[0, 10]
+    return build_from(stream, [10], 300, checkpoint=False, keep=False, show_progress=False)[0, 10]
 
 
 def test_context_marks_the_token_and_shows_line_ends(dictionary):
