@@ -24,6 +24,7 @@ _LATER = {
     "LanguageModel": "epkit.lm.models",
     "OODMonitor": "epkit.monitor",
     "RegionExplorer": "epkit.inspect.explorer",
+    "Regions": "epkit.inspect.regions",
     "cached": "epkit.lm.store",
     "export_html": "epkit.inspect.page",
     "generate": "epkit.lm.generate",
