@@ -83,7 +83,7 @@ def test_matched_regions_refuse_what_cannot_be():
         matched_regions(d, 2)
     with pytest.raises(ValueError, match="only 1 regions can match"):
         matched_regions(d, 0, 2)
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="region must be in 0 … 2, got int 3"):
         matched_regions(d, 3)
 
 

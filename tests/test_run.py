@@ -68,9 +68,10 @@ def root(template, tmp_path):
 def stub(monkeypatch):
     """Instead of papermill: copies the notebook; `stub.error` is raised after that."""
 
-    def execute(source, target, *_args, **_kwargs):
+    def execute(source, target, *_args, **options):
         shutil.copy(source, target)
         execute.ran.append(source.stem)
+        execute.bar = options["progress_bar"]
         if execute.error:
             raise execute.error
 
@@ -143,6 +144,18 @@ def test_a_dead_kernel_is_a_failure_like_any_other(root, capsys):
     assert run.main(["--only", "01"], root) == 1
     assert "DeadKernelError: the notebook's Python process died" in capsys.readouterr().out
     assert (root / "runs" / "cpu" / "01_count.failed.ipynb").exists()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_on_a_terminal_and_one_plain_line_elsewhere(
+    root, stub, capsys, monkeypatch, terminal
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert run.main(["--only", "01"], root) == 0
+    said = capsys.readouterr()
+    assert ("01_count: running" in said.out) != terminal
+    assert said.err == ""
+    assert stub.bar == ({"desc": "01_count", "leave": False} if terminal else False)
 
 
 def test_a_failing_rerun_leaves_the_earlier_result_and_the_index_links_both(root, stub):
@@ -310,7 +323,7 @@ def test_list_runs_nothing(root, capsys):
         (["-p", "n", ".nan"], "-p n: nan is a float"),
         (["-p", "label", '"\\ud800"'], "-p label: '\\ud800' is a str"),
         (["-p", "n", "!!python/object/apply:os.system [ls]"], "-p n is not YAML: could not"),
-        (["-p", "n", "[" * 20_000], "-p n: nested deeper than 8"),
+        (["-p", "n", "[" * 3_000], "-p n: nested deeper than 8"),
         (["-p", "n", "[[[[[[[[[[1]]]]]]]]]]"], "-p n: nested deeper than 8"),
         (["-p", "n", "&a [*a]"], "-p n: nested deeper than 8"),
         (["-p", "n", "1" * 10_000], "-p n: "),

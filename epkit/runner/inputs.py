@@ -59,7 +59,7 @@ def fingerprint(path: Path, parameters: Mapping[str, Any], package: Path = PACKA
 
 
 @dataclass
-class Found:
+class Reached:
     """What some source text reaches."""
 
     modules: set[str] = field(default_factory=set)  # of the package, dotted
@@ -67,10 +67,10 @@ class Found:
     words: set[str] = field(default_factory=set)  # of its texts, cut at every slash
 
 
-def follow(cells: Iterable[str], package: Path = PACKAGE) -> Found:
+def follow(cells: Iterable[str], package: Path = PACKAGE) -> Reached:
     """What code cells reach in `package`, directly and through its modules."""
     known = modules(package)
-    total = Found()
+    total = Reached()
     # One text, since cells share their names: `import epkit` stands in the first alone.
     text = "\n".join(TransformerManager().transform_cell(source) for source in cells)
     _Reader(package.name, known).read(text, total)
@@ -91,7 +91,7 @@ def modules(package: Path) -> dict[str, Path]:
     return found
 
 
-def files_of(found: Found, package: Path) -> list[Path]:
+def files_of(found: Reached, package: Path) -> list[Path]:
     """The files behind what was found: modules, their folders' data, data named by the sources."""
     known = modules(package)
     reached = {known[name] for name in found.modules}
@@ -134,7 +134,7 @@ class _Reader:
         self.lazy, self.eager = _names_of(known[root])
         self.bound: dict[str, str] = {}  # name in the text → module of the package
 
-    def read(self, source: str | bytes, found: Found) -> None:
+    def read(self, source: str | bytes, found: Reached) -> None:
         """Note in `found` what a source text reaches."""
         try:
             nodes = list(_nodes(ast.parse(source)))
@@ -160,7 +160,7 @@ class _Reader:
             if _name(node) in ("import_module", "__import__") and self.inside != self.root:
                 self._everything(found)
 
-    def _import(self, node: ast.Import, found: Found) -> None:
+    def _import(self, node: ast.Import, found: Reached) -> None:
         for alias in node.names:
             top = alias.name.split(".")[0]
             if top != self.root:
@@ -169,7 +169,7 @@ class _Reader:
             self._reach(alias.name, found)
             self.bound[alias.asname or top] = alias.name if alias.asname else top
 
-    def _import_from(self, node: ast.ImportFrom, found: Found) -> None:
+    def _import_from(self, node: ast.ImportFrom, found: Reached) -> None:
         top = (node.module or "").split(".")[0]
         if node.level == 0 and top != self.root:
             found.foreign.add(top)
@@ -183,7 +183,7 @@ class _Reader:
             if inner:
                 self.bound[alias.asname or alias.name] = inner
 
-    def _chain(self, node: ast.Attribute, found: Found) -> None:
+    def _chain(self, node: ast.Attribute, found: Reached) -> None:
         """Follow `epkit.a.b` as far as it names modules."""
         names = _dotted(node)
         module = self.bound.get(names[0]) if names else None
@@ -191,7 +191,7 @@ class _Reader:
             if module:
                 module = self._attribute(module, name, found)
 
-    def _attribute(self, module: str, name: str, found: Found) -> str | None:
+    def _attribute(self, module: str, name: str, found: Reached) -> str | None:
         """Note what a name of a module reaches; the module that it is, if it is one."""
         inner = f"{module}.{name}"
         if inner in self.known:
@@ -203,7 +203,7 @@ class _Reader:
             self._everything(found)
         return None
 
-    def _reach(self, module: str, found: Found) -> None:
+    def _reach(self, module: str, found: Reached) -> None:
         """Note a module and the packages around it, which Python runs first."""
         parts = module.split(".")
         if module not in self.known:
@@ -211,7 +211,7 @@ class _Reader:
         names = (".".join(parts[: i + 1]) for i in range(len(parts)))
         found.modules.update(name for name in names if name in self.known)
 
-    def _everything(self, found: Found) -> None:
+    def _everything(self, found: Reached) -> None:
         studies = f"{self.root}.studies"
         found.modules.update(name for name in self.known if not name.startswith(studies))
 

@@ -1,0 +1,414 @@
+"""Read a pickle of plain data without running anything of it.
+
+A pickle is a program for a small stack machine; what makes it dangerous is that the program may
+name any importable thing and have it called. Here its opcodes are interpreted by this module alone:
+
+1. Opcodes build lists, tuples, dicts, texts, numbers and byte strings. Those that fetch or call by
+   other means (INST, OBJ, extension codes, persistent ids, out-of-band buffers) are refused.
+2. A name is looked up in a table of allowed ones and becomes a `Name`, a marker: nothing is
+   imported. Every other name is refused, and the refusal says which.
+3. Calls are answered by this module: numpy's reconstructors become arrays over the bytes in the
+   file, an allowed class becomes a `Record` of its attributes.
+
+Sizes are checked against what is left of the file before anything is read, and the number of values
+is limited by the size of the file, so that a file of arrays takes about its own size in memory, and
+a hostile one at most `MAX_VALUES` small values and a few times its size.
+
+Does not know: what the data means.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickletools  # only to name what is refused
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+MAX_VALUES = 1 << 23
+"""Opcodes that any file may hold; beyond, one for every 16 bytes (arrays of numbers need few)."""
+
+MAX_MARKS = 1_000
+"""Containers that may be open at once."""
+
+MAX_NAME = 256
+"""Characters of a module or attribute name."""
+
+
+class RefusedPickle(ValueError):
+    """The file asks for something that plain data does not need, or is damaged."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """An allowed global name; stands for the thing, is never resolved."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(eq=False)
+class Record:
+    """An object of an allowed class: its attributes."""
+
+    cls: Name
+    state: dict = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Items:
+    """A set of the file, as the list of its items: hashing them would let the file choose."""
+
+    values: list = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class _DType:
+    """A numpy dtype under construction."""
+
+    code: str
+    order: str = "="
+
+    def numpy(self) -> np.dtype:
+        return np.dtype(self.order.replace("|", "=") + self.code)
+
+
+@dataclass(eq=False)
+class _Array:
+    """What `_reconstruct` gives: an array whose content comes with BUILD."""
+
+    value: np.ndarray | None = None
+
+
+_DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
+_ARRAY_MODULES = ("numpy._core.multiarray", "numpy.core.multiarray")
+_BUFFER_MODULES = ("numpy._core.numeric", "numpy.core.numeric")
+_SETS = {("builtins", "set"), ("__builtin__", "set"), ("builtins", "frozenset")}
+_NUMPY = (
+    {(m, n) for m in _ARRAY_MODULES for n in ("_reconstruct", "scalar")}
+    | {(m, "_frombuffer") for m in _BUFFER_MODULES}
+    | {("numpy", "ndarray"), ("numpy", "dtype")}
+)
+_BYTES = {("_codecs", "encode")}  # how older protocols write bytes
+_NO_BYTES = {("builtins", "bytes"), ("__builtin__", "bytes")}  # ... and no bytes
+ALLOWED = frozenset(_NUMPY | _SETS | _BYTES | _NO_BYTES)
+"""Names that any file may hold, besides the classes that the caller allows."""
+
+
+def read_pickle(
+    file: BinaryIO,
+    classes: frozenset[tuple[str, str]],
+    on_bytes: Callable[[int], None] = lambda done: None,
+) -> object:
+    """The data of a pickle, in one pass.
+
+    Parameters
+    ----------
+    file : opened for reading in binary, seekable.
+    classes : (module, name) of the classes whose objects become a `Record`.
+    on_bytes : told how many bytes were read, now and then.
+
+    Returns
+    -------
+    None, bool, int, float, str, bytes, list, tuple, dict (keys are texts), `Items`, `Record` and
+    numpy arrays of numbers, nested.
+
+    Raises
+    ------
+    RefusedPickle : a name or an opcode that is not allowed, sizes beyond the file, a truncated or
+        senseless file. A ValueError.
+    """
+    machine = _Machine(file, ALLOWED | classes, classes, on_bytes)
+    try:
+        return machine.run()
+    except RefusedPickle:
+        raise
+    except (IndexError, TypeError, ValueError, KeyError, OverflowError, AttributeError) as error:
+        raise RefusedPickle(
+            f"the pickle is damaged at byte {machine.at:,} ({type(error).__name__}: {error}); "
+            "download it again"
+        ) from error
+    except struct.error as error:
+        raise RefusedPickle(f"the pickle ends at byte {machine.at:,}; download it again") from error
+
+
+class _Machine:
+    """The stack machine. One method an opcode; the table at the end of the file maps them."""
+
+    def __init__(self, file, allowed, classes, on_bytes) -> None:
+        self.file, self.allowed, self.classes, self.on_bytes = file, allowed, classes, on_bytes
+        self.size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        self.at = 0
+        self.stack: list = []
+        self.marks: list[list] = []
+        self.memo: list = []
+
+    def run(self) -> object:
+        told = 0
+        for _ in range(MAX_VALUES + self.size // 16):
+            code = self.read(1)
+            if code == b".":
+                if len(self.stack) != 1 or self.marks:
+                    raise RefusedPickle("the pickle ends with other than one value")
+                self.on_bytes(self.size)
+                return self.stack[0]
+            step = _OPCODES.get(code)
+            if step is None:
+                raise RefusedPickle(
+                    f"opcode {_opcode_name(code)} at byte {self.at - 1:,} is refused: plain data "
+                    "does not need it; nothing was run"
+                )
+            step(self)
+            if self.at - told > 1 << 24:
+                told = self.at
+                self.on_bytes(told)
+        raise RefusedPickle(f"the pickle holds more values than its {self.size:,} bytes should")
+
+    # ---- reading --------------------------------------------------------------------------------
+
+    def read(self, n: int) -> bytes:
+        """Exactly n bytes; refused before anything is allocated where the file has not as many."""
+        if n > self.size - self.at:
+            raise RefusedPickle(
+                f"the pickle ends early: {n:,} bytes are due at byte {self.at:,} of {self.size:,}; "
+                "download it again"
+            )
+        data = self.file.read(n)
+        if len(data) != n:
+            raise RefusedPickle(f"the pickle changed while it was read, at byte {self.at:,}")
+        self.at += n
+        return data
+
+    def number(self, form: str) -> int:
+        return struct.unpack(form, self.read(struct.calcsize(form)))[0]
+
+    def line(self) -> str:
+        data = self.file.readline(MAX_NAME + 1)
+        self.at += len(data)
+        if not data.endswith(b"\n"):
+            raise RefusedPickle(f"a name at byte {self.at:,} is longer than {MAX_NAME} characters")
+        return data[:-1].decode("utf-8")
+
+    # ---- stack and memo -------------------------------------------------------------------------
+
+    def push(self, value: object) -> None:
+        self.stack.append(value)
+
+    def mark(self) -> None:
+        if len(self.marks) == MAX_MARKS:
+            raise RefusedPickle(f"the pickle opens more than {MAX_MARKS:,} containers at once")
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list:
+        values, self.stack = self.stack, self.marks.pop()
+        return values
+
+    def remember(self, index: int | None = None) -> None:
+        if index is not None and index != len(self.memo):
+            raise RefusedPickle(f"memo entry {index:,} is out of turn at byte {self.at:,}")
+        self.memo.append(self.stack[-1])
+
+    def recall(self, index: int) -> None:
+        self.push(self.memo[index])
+
+    # ---- containers -----------------------------------------------------------------------------
+
+    def extend(self, values: list) -> None:
+        _expect(self.stack[-1], list).extend(values)
+
+    def set_items(self, values: list) -> None:
+        target = _expect(self.stack[-1], dict)
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            target[_expect(key, str)] = value
+
+    def add_items(self, values: list) -> None:
+        _expect(self.stack[-1], Items).values.extend(values)
+
+    def tuple_of(self, n: int) -> None:
+        if len(self.stack) < n:
+            raise RefusedPickle(f"the stack is too short at byte {self.at:,}")
+        self.stack[-n:] = [tuple(self.stack[-n:])]
+
+    # ---- names, calls, state --------------------------------------------------------------------
+
+    def name(self, module: object, name: object) -> None:
+        pair = (_expect(module, str), _expect(name, str))
+        if pair not in self.allowed:
+            shown = ".".join(pair).encode("ascii", "backslashreplace").decode()[:MAX_NAME]
+            raise RefusedPickle(
+                f"the pickle asks for {shown!r}, which is not allowed: nothing was run; it is no "
+                "dictionary of the published format"
+            )
+        self.push(Name(*pair))
+
+    def reduce(self) -> None:
+        arguments, function = _expect(self.stack.pop(), tuple), _expect(self.stack.pop(), Name)
+        self.push(_call(function, arguments))
+
+    def new_object(self) -> None:
+        arguments, cls = _expect(self.stack.pop(), tuple), _expect(self.stack.pop(), Name)
+        if (cls.module, cls.name) not in self.classes or arguments:
+            raise RefusedPickle(f"the pickle makes a {cls} in a way that is not allowed")
+        self.push(Record(cls))
+
+    def build(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Record):
+            target.state.update(_expect(state, dict))
+        elif isinstance(target, _DType):
+            version, order, *rest = _expect(state, tuple)
+            if version not in (3, 4) or order not in ("<", ">", "|", "=") or any(rest[:3]):
+                raise RefusedPickle("a dtype is not one of plain numbers")
+            target.order = order
+        elif isinstance(target, _Array):
+            version, shape, dtype, fortran, data = _expect(state, tuple)
+            value = _array(data, _expect(dtype, _DType), shape, "F" if fortran else "C")
+            # Whoever holds the unfinished array must see the content: see `_settled`.
+            target.value = value
+        else:
+            raise RefusedPickle(f"BUILD on a {type(target).__name__} is not allowed")
+
+
+def _expect(value, kind):
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise RefusedPickle(
+            f"the pickle has a {type(value).__name__} where a {kind.__name__} is due; it is "
+            "damaged, or no dictionary of the published format"
+        )
+    return value
+
+
+def _call(function: Name, arguments: tuple) -> object:
+    """What a call of an allowed name gives, made here."""
+    pair = (function.module, function.name)
+    if pair in _SETS:
+        return Items(list(_expect(arguments[0], list)) if arguments else [])
+    if pair in _BYTES:
+        text, encoding = arguments
+        if encoding != "latin1":
+            raise RefusedPickle("bytes are written in an encoding other than latin1")
+        return _expect(text, str).encode("latin1")
+    if pair in _NO_BYTES and not arguments:
+        return b""
+    if pair == ("numpy", "dtype"):
+        code = _expect(arguments[0], str)
+        if code not in _DTYPES:
+            raise RefusedPickle(f"arrays of dtype {code!r:.40} are refused: numbers are due")
+        return _DType(code)
+    if function.name == "_reconstruct":
+        return _Array()
+    if function.name == "scalar":
+        dtype, data = arguments
+        return _array(data, _expect(dtype, _DType), (), "C").item()
+    if function.name == "_frombuffer":
+        data, dtype, shape, order = arguments
+        return _array(data, _expect(dtype, _DType), shape, order)
+    raise RefusedPickle(f"a call of {function} is not allowed")
+
+
+def _array(data: object, dtype: _DType, shape: object, order: object) -> np.ndarray:
+    """An array over bytes of the file; size and shape must agree."""
+    if not isinstance(data, bytes | bytearray) or order not in ("C", "F"):
+        raise RefusedPickle("an array has no bytes, or no known order")
+    shape = tuple(_expect(n, int) for n in _expect(shape, tuple))
+    if len(shape) > 4 or any(n < 0 for n in shape):
+        raise RefusedPickle(f"an array of {len(shape)} dimensions is refused")
+    kind = dtype.numpy()
+    if math.prod(shape) * kind.itemsize != len(data):
+        raise RefusedPickle(f"an array of shape {shape} has {len(data):,} bytes")
+    return np.frombuffer(data, dtype=kind).reshape(shape, order=order)
+
+
+def settled(value: object) -> object:
+    """An array that came in two steps, as the array it is; anything else as it is."""
+    if isinstance(value, _Array):
+        if value.value is None:
+            raise RefusedPickle("an array has no content")
+        return value.value
+    return value
+
+
+def _opcode_name(code: bytes) -> str:
+    found = pickletools.code2op.get(code.decode("latin1"))
+    return found.name if found else repr(code)
+
+
+def _sized(form: str, make: Callable[[bytes], object]) -> Callable[[_Machine], None]:
+    return lambda m: m.push(make(m.read(m.number(form))))
+
+
+def _long(m: _Machine, form: str) -> None:
+    n = m.number(form)
+    if not 0 <= n <= 64:
+        raise RefusedPickle(f"a whole number of {n:,} bytes is refused")
+    m.push(int.from_bytes(m.read(n), "little", signed=True))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass").encode("utf-8", "replace").decode("utf-8")
+
+
+def _pop(m: _Machine) -> None:
+    if m.stack:
+        m.stack.pop()
+    else:
+        m.since_mark()
+
+
+_OPCODES: dict[bytes, Callable[[_Machine], None]] = {
+    b"\x80": lambda m: m.number("<B"),
+    b"\x95": lambda m: m.number("<Q"),
+    b"(": lambda m: m.mark(),
+    b"0": _pop,
+    b"1": lambda m: m.since_mark(),
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
+    b"J": lambda m: m.push(m.number("<i")),
+    b"K": lambda m: m.push(m.number("<B")),
+    b"M": lambda m: m.push(m.number("<H")),
+    b"\x8a": lambda m: _long(m, "<B"),
+    b"\x8b": lambda m: _long(m, "<i"),
+    b"G": lambda m: m.push(m.number(">d")),
+    b"\x8c": _sized("<B", _text),
+    b"X": _sized("<I", _text),
+    b"\x8d": _sized("<Q", _text),
+    b"C": _sized("<B", bytes),
+    b"B": _sized("<I", bytes),
+    b"\x8e": _sized("<Q", bytes),
+    b"\x96": _sized("<Q", bytes),
+    b"]": lambda m: m.push([]),
+    b"a": lambda m: m.extend([m.stack.pop()]),
+    b"e": lambda m: m.extend(m.since_mark()),
+    b"l": lambda m: m.push(m.since_mark()),
+    b")": lambda m: m.push(()),
+    b"t": lambda m: m.push(tuple(m.since_mark())),
+    b"\x85": lambda m: m.tuple_of(1),
+    b"\x86": lambda m: m.tuple_of(2),
+    b"\x87": lambda m: m.tuple_of(3),
+    b"}": lambda m: m.push({}),
+    b"s": lambda m: m.set_items([m.stack.pop(), m.stack.pop()][::-1]),
+    b"u": lambda m: m.set_items(m.since_mark()),
+    b"\x8f": lambda m: m.push(Items()),
+    b"\x90": lambda m: m.add_items(m.since_mark()),
+    b"\x91": lambda m: m.push(Items(m.since_mark())),
+    b"h": lambda m: m.recall(m.number("<B")),
+    b"j": lambda m: m.recall(m.number("<I")),
+    b"q": lambda m: m.remember(m.number("<B")),
+    b"r": lambda m: m.remember(m.number("<I")),
+    b"\x94": lambda m: m.remember(),
+    b"c": lambda m: m.name(m.line(), m.line()),
+    b"\x93": lambda m: m.name(*[m.stack.pop(), m.stack.pop()][::-1]),
+    b"R": lambda m: m.reduce(),
+    b"\x81": lambda m: m.new_object(),
+    b"b": lambda m: m.build(),
+}

@@ -1,0 +1,100 @@
+"""The published format: equal to the golden stream's exemplars, and hostile files refused."""
+
+import contextlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from epkit import Dictionary
+from epkit.share import read_published
+from epkit.share.pickles import RefusedPickle
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+FILES = ["published_mixture48_p5.pkl", "published_legacy_mixture48_p5.pkl"]
+
+
+@pytest.fixture(params=FILES)
+def file(request):
+    return GOLDEN / request.param
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    with np.load(GOLDEN / "mixture48.npz", allow_pickle=False) as found:
+        return dict(found)
+
+
+def test_it_equals_the_golden_stream(file, arrays):
+    d = read_published(file, show_progress=False)
+    assert len(d) == 39
+    assert d.exemplar_index.tolist() == arrays["exemplar_index_p5"].tolist()
+    assert d.counts.tolist() == np.bincount(arrays["voronoi_assignment_p5"]).tolist() or (
+        d.counts.sum() == len(arrays["activations"])
+    )
+    np.testing.assert_allclose(d.centre, arrays["centre_p5"], rtol=1e-5)
+    x = torch.from_numpy(arrays["activations"])
+    torch.testing.assert_close(d.exemplars, d.directions(x[d.exemplar_index]), atol=1e-5, rtol=0)
+
+
+def test_statistics_texts_and_labels_are_kept(file):
+    d = read_published(file, texts=2, show_progress=False)
+    assert d.metadata["positions"] == "stream"
+    assert d.metadata["names"][1] == "cluster 1"
+    assert all(len(texts) <= 2 for texts in d.metadata["texts"])
+    gap, text, place = d.metadata["texts"][0][0]
+    assert gap == pytest.approx(0, abs=1e-6)
+    assert text == "synthetic text number 0"
+    assert place == 0
+    assert ((d.distance_mean >= 0) & (d.distance_mean <= d.threshold)).all()
+    torch.testing.assert_close(d.means.norm(dim=1), torch.ones(39), atol=1e-5, rtol=0)
+
+
+def test_it_saves_and_loads_as_one_of_ours(file, tmp_path):
+    d = read_published(file, show_progress=False)
+    again = Dictionary.load(d.save(tmp_path / "d.safetensors"))
+    assert torch.equal(again.exemplars, d.exemplars)
+    assert again.metadata == d.metadata
+
+
+def test_cut_at_every_thousandth_byte_it_is_refused(tmp_path):
+    data = (GOLDEN / FILES[0]).read_bytes()
+    cut = tmp_path / "cut.pkl"
+    for end in range(0, len(data) - 1, 1000):
+        cut.write_bytes(data[:end])
+        with pytest.raises(RefusedPickle) as error:
+            read_published(cut, show_progress=False)
+        assert "\n" not in str(error.value)
+
+
+def test_flipped_bits_are_refused_or_harmless(file, tmp_path):
+    data = bytearray(file.read_bytes())
+    rng = np.random.default_rng(0)
+    target = tmp_path / "flipped.pkl"
+    for place in rng.integers(0, len(data), 80):
+        flipped = data.copy()
+        flipped[place] ^= 1 << int(rng.integers(8))
+        target.write_bytes(flipped)
+        with contextlib.suppress(ValueError):
+            read_published(target, show_progress=False)
+
+
+@pytest.mark.parametrize(
+    "value", [{"center": 1}, [1, 2], None, "text", np.zeros(3), ("Dictionary", {})]
+)
+def test_other_pickles_are_no_dictionary(value, tmp_path):
+    other = tmp_path / "other.pkl"
+    other.write_bytes(pickle.dumps(value))
+    with pytest.raises(RefusedPickle, match="no published dictionary"):
+        read_published(other, show_progress=False)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match="give a pickle"):
+        read_published(tmp_path / "nothing.pkl")
+    with pytest.raises(TypeError, match="path"):
+        read_published(3)
+    with pytest.raises(TypeError, match="texts"):
+        read_published(GOLDEN / FILES[0], texts="3")
