@@ -11,7 +11,6 @@ Does not know: models, tokenizers, how exemplars were chosen.
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,47 +27,13 @@ from epkit.geometry import (
     directions,
     distances,
     nearest,
+    nearest_of_activations,
 )
 from epkit.members import Members
 from epkit.soundness import check_dictionary
+from epkit.sums import RegionSums
 
 FORMAT = 1
-
-
-@dataclass
-class RegionSums:
-    """Running sums over the members of every region; float64, so that order hardly matters."""
-
-    counts: Tensor  # (K,) int64
-    directions: Tensor  # (K, D)
-    distance: Tensor  # (K,)
-    squared_distance: Tensor  # (K,)
-
-    @classmethod
-    def empty(cls, k: int, dim: int, device: torch.device) -> "RegionSums":
-        zeros = torch.zeros(k, dtype=torch.float64, device=device)
-        return cls(zeros.long(), zeros.new_zeros(k, dim), zeros.clone(), zeros.clone())
-
-    def add(self, u: Tensor, region: Tensor, distance: Tensor) -> None:
-        """Take in members: (N, D) directions, (N,) regions, (N,) float64 distances."""
-        with _fixed_order():
-            self.counts.index_add_(0, region, torch.ones_like(region))
-            self.directions.index_add_(0, region, u.double())
-            self.distance.index_add_(0, region, distance)
-            self.squared_distance.index_add_(0, region, distance.square())
-
-    def grow(self, more: int) -> None:
-        extra = self.empty(more, self.directions.shape[1], self.counts.device)
-        for name, value in vars(extra).items():
-            setattr(self, name, torch.cat([getattr(self, name), value]))
-
-    def state(self, n: int) -> dict[str, Tensor]:
-        return {f"sums.{name}": value[:n] for name, value in vars(self).items()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Tensor]) -> "RegionSums":
-        names = ("counts", "directions", "distance", "squared_distance")
-        return cls(*(state[f"sums.{name}"].clone() for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +120,7 @@ class Dictionary:
         region : (N,) int64.
         distance : (N,) float32 cosine distance in [0, 2].
         """
-        region, distance = nearest(self.directions(x), self.exemplars)
+        region, distance = nearest_of_activations(x, self.centre, self.exemplars)
         return region, distance.float()
 
     def distances(self, x: Arrays) -> Tensor:
@@ -313,17 +278,6 @@ class Dictionary:
             threshold=float(about["threshold"]), metadata=about["metadata"], **own,
             members=Members(**kept) if kept else None,
         )  # fmt: skip
-
-
-@contextmanager
-def _fixed_order() -> Iterator[None]:
-    """Add in a fixed order on CUDA too, where atomic additions would come in any."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 def _jsonable(metadata: dict) -> dict:

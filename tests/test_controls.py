@@ -63,9 +63,9 @@ def regions(counts, coherence):
     n = len(counts)
     exemplars = torch.eye(n)
     sums = RegionSums.empty(n, n, torch.device("cpu"))
-    sums.counts = torch.tensor(counts)
+    sums.table[:, -1] = torch.tensor(counts)
     scale = torch.tensor(coherence, dtype=torch.float64) * sums.counts
-    sums.directions = exemplars.double() * scale[:, None]
+    sums.directions.copy_(exemplars * scale[:, None])
     return Dictionary.from_sums(torch.zeros(n), 0.5, exemplars, torch.arange(n), sums, {})
 
 

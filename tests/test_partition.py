@@ -151,7 +151,7 @@ CALIBRATION = epkit.calibrate(X, [10])
         (X, {"calibration": CALIBRATION, "centre": X[0]}, ValueError, "not both"),
         (X, {"calibration": {10: 0.5}}, TypeError, "must be a Calibration, got dict"),
         (X, {"percentiles": [10, 20], "calibration": CALIBRATION}, ValueError, "percentile 20"),
-        (X, {"percentiles": []}, ValueError, "no percentile"),
+        (X, {"percentiles": []}, ValueError, "percentiles is empty"),
         (X, {"seed": "a"}, TypeError, "seed must be a whole number"),
         (X, {"seed": -1}, ValueError, "seed must be"),
         (X, {"order": -1}, ValueError, "order must be"),
