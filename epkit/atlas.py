@@ -172,7 +172,7 @@ def kept(key: str, wanted: Sequence[tuple[int, float]], **metadata: object) -> A
         for d in atlas.values():
             if d.members is None or any(d.metadata.get(k) != v for k, v in metadata.items()):
                 raise ValueError("it is of another build")
-    except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError) as error:
         print(f"the kept atlas cannot be used, building again: {error}")
         remove_folder(folder)
         return None

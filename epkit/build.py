@@ -32,6 +32,7 @@ from epkit import atlas as atlases
 from epkit import checks
 from epkit.atlas import Atlas
 from epkit.build_state import BuildState, Checkpoint
+from epkit.cache import cap
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.checks import whole
 from epkit.files import cache_dir
@@ -135,6 +136,8 @@ def build_from(
     key = job.key()
     every = checks.number("checkpoint_every", checkpoint_every, 0)
     file = Checkpoint(_checkpoint_path(checkpoint, key), key, every)
+    if keep:
+        cap()  # a bad EPKIT_CACHE_GB is told now, not after the work
     if keep and (found := atlases.kept(key, job.wanted(), **job.about())):
         print(f"loaded the {len(found)} dictionaries that this very build made before")
         return found

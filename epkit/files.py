@@ -117,18 +117,22 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _whole_file(path: Path) -> Iterator[Path]:
-    beside = _beside(path)
+    folder = _beside(path)  # a folder, for safetensors writes beside what it is given as well
+    beside = folder / path.name
     try:
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _collect(path.parent)
+            folder.mkdir()
+            beside.touch()
+            mode = beside.stat().st_mode  # safetensors would let nobody else read its files
             yield beside
+            beside.chmod(mode)
             _flush(beside)
             os.replace(beside, path)
         _flush_folder(path.parent)
     finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # ---- a folder -----------------------------------------------------------------------------------

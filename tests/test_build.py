@@ -277,6 +277,13 @@ def test_an_atlas_above_the_cap_is_not_kept(fake, home, monkeypatch, capsys):
     assert not list(home.glob("atlases/*"))
 
 
+def test_a_bad_cap_is_told_before_the_work(fake, monkeypatch):
+    monkeypatch.setenv("EPKIT_CACHE_GB", "nan")
+    fake.stop_after = 0
+    with pytest.raises(ValueError, match="EPKIT_CACHE_GB"):
+        build_from(fake, [2], 900, **KEEP)
+
+
 def test_two_threads_build_one_job(fake, capsys):
     whole = build_from(fake, [2], 900, keep=False, n_calibration=300, show_progress=False)
     with ThreadPoolExecutor(4) as pool:

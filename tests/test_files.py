@@ -122,3 +122,9 @@ def test_four_threads_write_one_path(tmp_path):
         list(pool.map(write, range(4)))
     assert len(files.read_tensors(path)[0]["x"].unique()) == 1
     assert [f.name for f in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_whoever_may_read_a_text_may_read_tensors(tmp_path):
+    files.write_text(tmp_path / "text", "text")
+    files.write_tensors(tmp_path / "tensors", {"x": torch.zeros(3)}, {})
+    assert (tmp_path / "text").stat().st_mode == (tmp_path / "tensors").stat().st_mode

@@ -222,8 +222,7 @@ class ActivationStream:
 
 
 def _checked_layers(layers: Sequence[int], model: LanguageModel) -> tuple[int, ...]:
-    name = f"each of layers for {model.name}"
-    checked = [whole(name, x, 0, model.n_layers - 1) for x in several("layers", layers)]
+    checked = [whole("layers", x, 0, model.n_layers - 1) for x in several("layers", layers)]
     if len(set(checked)) < len(checked):
         raise ValueError(f"layers must be different layers, got {checked}")
     return tuple(sorted(checked))
