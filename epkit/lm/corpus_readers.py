@@ -35,6 +35,7 @@ MATHS_FAMILIES = {  # family of reasoning-gym: how many problems
     "lcm": 50,
 }
 MATHS_SEED = 20260514  # the corpus is one fixed set of texts; the user's seed only orders it
+STREAM_RETRIES = 2  # after a stream broke off; the library's 20 take a quarter of an hour
 CODE_SETS = ("158_code_C", "159_code_Python")
 
 
@@ -261,6 +262,9 @@ def stream_hub(entry: Source) -> tuple[Callable[[], Iterator[str]], list]:
     def documents() -> Iterator[str]:
         import datasets  # here, because it takes seconds to import
 
+        # Below it the hub's own library tries six times, which takes it half a minute.
+        datasets.config.STREAMING_READ_MAX_RETRIES = STREAM_RETRIES
+        datasets.config.STREAMING_OPEN_MAX_RETRIES = STREAM_RETRIES
         for part, revision in zip(parts, revisions, strict=True):
             with hub.told(part.hub, "dataset"):
                 rows = datasets.load_dataset(

@@ -37,7 +37,7 @@ def dataset_revision(repo: str) -> str:
     note = files.cache_dir() / "hub" / f"{repo.replace('/', '--')}.json"
     try:
         with told(repo, "dataset"):
-            revision = huggingface_hub.dataset_info(repo).sha
+            revision = huggingface_hub.HfApi().dataset_info(repo).sha
     except RuntimeError as error:
         if not _unreachable(error) or not note.is_file():
             raise

