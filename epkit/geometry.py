@@ -27,7 +27,7 @@ ROWS = 1024
 DECIDED = 64
 """Rows per block of decisions in float64: bounds memory where thousands of exemplars tie."""
 
-COLUMNS = 4096
+COLUMNS = 2048
 """Exemplars per block of a matrix product, so that rows x exemplars never exists at full size."""
 
 Arrays = Tensor | np.ndarray

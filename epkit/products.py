@@ -15,8 +15,9 @@ The band, with u = 2⁻²⁴ the rounding unit of float32:
    compared, and products may underflow: together below 8 u, so γ_{D + 8} is used.
 3. Half. Rows are rounded to û = u + δu: |û.ê - u.e| ≤ |δu||e| + |û||δe|, with the rounding errors
    δ of the very rows at hand, not their worst case. Products of two float16 numbers are exact in
-   float32. A tensor core cuts off where IEEE rounds, and aligns up to 16 terms at a time: at most
-   1.25 units of 2⁻²³ per term (Fasi, Higham, Mikaitis and Pranesh 2021), hence 3 γ_{D + 8}.
+   float32. A tensor core cuts off where IEEE rounds, and aligns k >= 4 terms and the sum so far at
+   a time: at most (k + 1) / k <= 1.25 units of 2⁻²³ per term (Fasi, Higham, Mikaitis and Pranesh
+   2021; measured on NVIDIA cards, not promised by the maker), hence 3 γ_{D + 8}.
 
 At D = 2,304 the band is 1.4e-4 in single and about 1e-3 in half precision.
 

@@ -12,9 +12,10 @@ import torch
 # Tiny products: a second thread costs more than it brings, above all on a busy machine.
 torch.set_num_threads(1)
 
+SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = {
     "mixture48": Path(__file__).resolve().parent / "golden",
-    "smollm2_l20": Path(__file__).resolve().parents[2] / "shared" / "golden",
+    "smollm2_l20": SHARED / "golden",
 }
 
 

@@ -144,6 +144,22 @@ def test_lattices_of_exact_ties_equal_the_loop_for_every_cut(which, cuts, column
     assert d.counts.tolist() == np.bincount(region).tolist()
 
 
+def test_thousands_of_ties_are_decided_a_few_at_a_time(monkeypatch):
+    sizes, exactly = [], geometry.pairs_distance
+
+    def counted(u, row, v, column):
+        sizes.append(len(row))
+        return exactly(u, row, v, column)
+
+    for module in (geometry, clustering):
+        monkeypatch.setattr(module, "pairs_distance", counted)
+        monkeypatch.setattr(module, "DECIDED", 4)
+    x = torch.cat([torch.eye(300), torch.full((50, 300), 0.1)])  # 50 rows tie with 300 exemplars
+    d = fit(x, torch.zeros(300), 0.96, len(x))
+    assert d.counts.tolist() == [51] + [1] * 299
+    assert 300 <= max(sizes) <= 4 * 300
+
+
 @pytest.mark.parametrize("which", range(len(LATTICES)))
 def test_the_lattices_hold_ties_with_the_threshold_and_between_rivals(which):
     x, threshold, exemplar, _ = LATTICES[which]
