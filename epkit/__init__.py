@@ -14,6 +14,7 @@ from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.interventions import ablate, steer
 from epkit.members import Members
+from epkit.partition import partition
 
 _LATER = {
     "ActivationSet": "epkit.lm.store",
@@ -45,6 +46,7 @@ __all__ = [
     "build_from",
     "calibrate",
     "load_atlas",
+    "partition",
     "random_dictionary",
     "save_atlas",
     "steer",

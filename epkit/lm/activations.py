@@ -27,7 +27,7 @@ from epkit.lm.corpora import as_corpus
 from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, blocks
 from epkit.lm.tokens import Encoder, Window
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same inputs give other activations than before: old caches are then ignored."""
 
 BUCKET = {"cpu": 64, "mps": 64, "cuda": 128}
@@ -101,6 +101,7 @@ class ActivationStream:
         return {
             "model": self.model.name,
             "revision": self.model.revision,
+            "weights": self.model.origin,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "corpus": self.corpus.name,
             "split": self.corpus.split,

@@ -113,9 +113,10 @@ def test_windows_cover_every_token_once_with_bos_before_each():
     assert model.tokenizer.decode(body) == text + "ab"
 
 
-def test_bos_in_the_text_is_not_doubled_and_absent_bos_is_not_made_up():
-    tokens = next(ActivationStream(tiny_llama(), ["<bos>ab"], [0]).windows()).tokens
-    assert len(tokens) == 3
+def test_bos_written_in_a_text_is_text_and_absent_bos_is_not_made_up():
+    window = next(ActivationStream(tiny_llama(), ["<bos>ab"], [0]).windows())
+    assert window.tokens.count(tiny_llama().tokenizer.bos_token_id) == 1
+    assert (len(window.tokens), window.first) == (1 + len("<bos>ab"), 1)
     model = tiny_llama(tiny_tokenizer(bos=False))
     window = next(ActivationStream(model, ["ab"], [0]).windows())
     assert (len(window.tokens), window.first) == (2, 0)
@@ -305,7 +306,7 @@ def test_numpy_integers_are_integers():
 
 def test_a_stream_without_a_token():
     with pytest.raises(ValueError, match="the texts hold no token"):
-        list(ActivationStream(tiny_llama(), ["", "<bos>"], [0]).chunks())
+        list(ActivationStream(tiny_llama(), ["", ""], [0]).chunks())
 
 
 def test_activations_that_are_not_finite():
