@@ -6,13 +6,15 @@ a plot is imported when it is first asked for (PEP 562).
 
 import importlib
 
-from epkit.build import build, build_from, load_atlas, save_atlas
+from epkit.atlas import load_atlas, save_atlas
+from epkit.build import build, build_from
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
 from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.interventions import ablate, steer
 from epkit.members import Members
+from epkit.partition import partition
 
 _LATER = {
     "ActivationSet": "epkit.lm.store",
@@ -22,6 +24,7 @@ _LATER = {
     "LanguageModel": "epkit.lm.models",
     "OODMonitor": "epkit.monitor",
     "RegionExplorer": "epkit.inspect.explorer",
+    "Regions": "epkit.inspect.regions",
     "cached": "epkit.lm.store",
     "export_html": "epkit.inspect.page",
     "generate": "epkit.lm.generate",
@@ -43,6 +46,7 @@ __all__ = [
     "build_from",
     "calibrate",
     "load_atlas",
+    "partition",
     "random_dictionary",
     "save_atlas",
     "steer",

@@ -1,7 +1,9 @@
 """What a build costs beyond what cannot be avoided: `python -m epkit.benchmark`.
 
-Three comparisons, in one run, on this machine:
+A cold start and three comparisons, in one run, on this machine:
 
+0. `import epkit` beyond torch's own import, and the first `partial_fit` of a process against the
+   second, in fresh processes.
 1. Clustering against the bare matrix product with the row maximum (`u @ exemplars.T`), at the same
    final number of regions, on the same real activations.
 2. The forward pass alone against the whole build, two layers and four percentiles, over the same
@@ -15,6 +17,7 @@ Does not know: whether the numbers are good. Machines are noisy; each time is th
 import argparse
 import multiprocessing
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,15 +25,17 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.build import build_from
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import default_device, directions, full_precision
+from epkit.geometry import directions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.chunks import Chunk
 from epkit.lm.corpora import load_corpus
 from epkit.lm.models import load_model
+from epkit.products import full_precision
 
 BATCH = 4096
 
@@ -39,7 +44,7 @@ N_CALIBRATION = 12_000
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the three comparisons and print a line for each."""
+    """Run the comparisons and print a line for each."""
     ask = argparse.ArgumentParser(prog="python -m epkit.benchmark", description=__doc__)
     ask.add_argument("--model", default="smollm2-135m-instruct")
     ask.add_argument("--source", default="wheel", help="wheel, hub, auto or a folder")
@@ -47,6 +52,11 @@ def main(arguments: list[str] | None = None) -> None:
     ask.add_argument("--percentiles", type=float, nargs="+", default=[0.5, 1, 2, 4])
     ask.add_argument("-n", type=int, default=60_000, help="activations")
     options = ask.parse_args(arguments)
+    imported, first, second = _cold_start()
+    print(
+        f"cold start: import epkit {imported:.2f} s beyond torch's own import; "
+        f"first partial_fit {1e3 * first:.1f} ms, second {1e3 * second:.1f} ms"
+    )
     model = load_model(options.model, source=options.source)
     stream = ActivationStream(model, load_corpus("web", source=options.source), options.layers)
     forward, activations = _forward_alone(stream, options.n)
@@ -54,7 +64,12 @@ def main(arguments: list[str] | None = None) -> None:
     x = activations[options.layers[-1]]
     for p in (0.1, 1.0):
         _clustering_line(x, p)
-    quiet = {"n_calibration": N_CALIBRATION, "checkpoint": False, "show_progress": False}
+    quiet = {
+        "n_calibration": N_CALIBRATION,
+        "checkpoint": False,
+        "keep": False,
+        "show_progress": False,
+    }
     whole = _seconds(lambda: build_from(stream, options.percentiles, options.n, **quiet))
     print(
         f"whole build, layers {options.layers}, percentiles {options.percentiles}: {whole:.1f} s "
@@ -70,6 +85,31 @@ def _seconds(work: Callable[[], object]) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start
+
+
+_COLD = """
+import time
+import torch
+start = time.perf_counter()
+import epkit
+print(time.perf_counter() - start)
+x = torch.randn(4096, 576)
+part = epkit.LeaderClustering(torch.zeros(576), 0.99)
+for batch in x.split(2048):
+    start = time.perf_counter()
+    part.partial_fit(batch)
+    part.n_activations + part.last_founded  # waits for the device
+    print(time.perf_counter() - start)
+"""
+
+
+def _cold_start(processes: int = 3) -> list[float]:
+    """Seconds of the import, of the first and of the second batch: each the least of a few."""
+    runs = [
+        subprocess.run([sys.executable, "-c", _COLD], capture_output=True, text=True, check=True)
+        for _ in range(processes)
+    ]
+    return [min(map(float, lines)) for lines in zip(*(r.stdout.split() for r in runs), strict=True)]
 
 
 def _forward_alone(stream: ActivationStream, n: int) -> tuple[float, dict[int, Tensor]]:
@@ -92,7 +132,7 @@ def _forward_alone(stream: ActivationStream, n: int) -> tuple[float, dict[int, T
 
 def _clustering_line(x: Tensor, percentile: float) -> None:
     """Print the time of clustering x (N, D) against that of the bare product."""
-    device = default_device()
+    device = checks.device(None)
     cal = calibrate(x, [percentile])
     x = x.to(device)
     parts = [LeaderClustering(cal.centre, cal.thresholds[percentile], device) for _ in range(2)]
@@ -140,7 +180,7 @@ class _Synthetic:
 def _build_synthetic(n: int) -> Dictionary:
     """500 regions: a threshold between the distances to one's own anchor (.08) and others (1)."""
     cal = Calibration(torch.zeros(_Synthetic.dim), {1: 0.5}, n)
-    options = {"n_calibration": 2, "checkpoint": False, "show_progress": False}
+    options = {"n_calibration": 2, "checkpoint": False, "keep": False, "show_progress": False}
     return build_from(_Synthetic(n), [1], n, calibrations={0: cal}, **options)[0, 1]
 
 

@@ -9,8 +9,9 @@
    dictionary has founded no region for `saturation_window` activations in a row (looked at after
    each chunk).
 
-From time to time the state is written beside the cache; a build that was interrupted at any point,
-SIGKILL included, goes on from there when it is asked for again, and ends with the same bytes.
+From time to time the state is written to the cache; a build that was interrupted at any point,
+SIGKILL included, goes on from there when it is asked for again, and ends with the same bytes. A
+finished atlas is kept in the cache: asking again loads it.
 
 Does not know: models and texts beyond handing them to `ActivationStream`; what a region means.
 """
@@ -20,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +28,23 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from epkit.build_state import Atlas, BuildState
+from epkit import atlas as atlases
+from epkit import checks
+from epkit.atlas import Atlas
+from epkit.build_state import BuildState, Checkpoint
+from epkit.cache import cap
 from epkit.calibration import Calibration, calibrate, check_percentiles
-from epkit.dictionary import Dictionary
+from epkit.checks import whole
 from epkit.files import cache_dir
-from epkit.geometry import default_device
 from epkit.lm.chunks import Chunk
 from epkit.lm.store import ActivationSet, cached
 from epkit.progress import progress
 
 if TYPE_CHECKING:
     from epkit.lm.activations import ActivationStream
+
+FORMAT = 2
+"""Raised when the same request gives another atlas than before: what was kept is then ignored."""
 
 
 def build(
@@ -51,7 +57,6 @@ def build(
     seed: int = 0,
     context: int = 128,
     positions: str = "all",
-    cache: bool = False,
     **options,
 ) -> Atlas:
     """Build dictionaries of a model's activations on texts: many layers and percentiles, one pass.
@@ -65,7 +70,6 @@ def build(
     n_activations : length of the stream.
     seed : of the calibration subset and of the random members.
     context, positions : see `ActivationStream`.
-    cache : keep the activations on disk (`cached`), for later passes over the same ones.
     options : of `build_from`.
 
     Returns
@@ -74,16 +78,14 @@ def build(
 
     Raises
     ------
-    ValueError : bad layers, percentiles, numbers; an empty stream; unusable activations; a
-        threshold of zero.
+    TypeError, ValueError : bad layers, percentiles, numbers; an empty stream; unusable activations;
+        a threshold of zero.
     """
     from epkit.lm.activations import ActivationStream  # here: `import epkit` loads no model library
 
-    check_percentiles(percentiles)
-    _check_count("n_activations", n_activations, 2)
+    _checked_percentiles(percentiles)  # before anything is tokenised
+    whole("n_activations", n_activations, 2)
     stream = ActivationStream(model, texts, layers, context=context, positions=positions)
-    if cache:
-        stream = cached(stream, n_activations, show_progress=options.get("show_progress", True))
     return build_from(stream, percentiles, n_activations, seed=seed, **options)
 
 
@@ -98,10 +100,14 @@ def build_from(
     saturation_window: int | None = None,
     checkpoint: str | os.PathLike | bool = True,
     checkpoint_every: float = 30.0,
+    keep: bool = True,
+    cache: bool = False,
     device: str | torch.device | None = None,
     show_progress: bool = True,
 ) -> Atlas:
     """`build` for a stream that exists already, live or cached.
+
+    An atlas that was built before, by the same request, is loaded instead, and a line says so.
 
     Parameters
     ----------
@@ -112,65 +118,53 @@ def build_from(
     checkpoint : where the state of an unfinished build is kept: a file, True for one in the cache,
         False for none.
     checkpoint_every : least seconds between two writes of it (more, where a write takes long).
+    keep : keep the atlas in the cache under the hash of everything that decides it, and load one
+        that is there; False does neither.
+    cache : keep the activations of a live stream on disk (`cached`), for later passes.
     device : where to cluster; CUDA where there is one, else the CPU.
     """
-    percentiles = check_percentiles(percentiles)
-    _check_count("n_activations", n_activations, 2)
-    _check_count("n_calibration", n_calibration, 2)
-    if saturation_window is not None:
-        _check_count("saturation_window", saturation_window, 1)
     job = _Job(
-        stream, percentiles, n_activations, seed, n_calibration, calibrations, saturation_window,
-        torch.device(device) if device is not None else default_device(),
-    )  # fmt: skip
-    path = _checkpoint_path(checkpoint, job.key())
-    state = _restore(job, path)
-    written, took = time.monotonic(), 0.0
-    with progress(
-        n_activations, "activations", "build", start=state.n, show=show_progress
-    ) as update:
+        _checked_stream(stream),
+        _checked_percentiles(percentiles),
+        whole("n_activations", n_activations, 2),
+        checks.seed(seed),
+        whole("n_calibration", n_calibration, 2),
+        _checked_calibrations(calibrations),
+        None if saturation_window is None else whole("saturation_window", saturation_window, 1),
+        checks.device(device),
+    )
+    key = job.key()
+    every = checks.number("checkpoint_every", checkpoint_every, 0)
+    file = Checkpoint(_checkpoint_path(checkpoint, key), key, every)
+    if keep:
+        cap()  # a bad EPKIT_CACHE_GB is told now, not after the work
+    if keep and (found := atlases.kept(key, job.wanted(), **job.about())):
+        print(f"loaded the {len(found)} dictionaries that this very build made before")
+        return found
+    if cache and not isinstance(stream, ActivationSet):
+        job.stream = cached(stream, job.n_activations, show_progress=show_progress)
+    made = _run(job, file, show_progress)
+    if keep:
+        atlases.keep(key, made)
+    file.remove()
+    return made
+
+
+def _run(job: _Job, file: Checkpoint, show: bool) -> Atlas:
+    new = BuildState(job.n_activations, job.percentiles, job.seed, job.device)
+    state = file.restore(new, job.stream.layers)
+    with progress(job.n_activations, "activations", "build", start=state.n, show=show) as update:
         for chunk in job.chunks(state):
             state.take(chunk)
             update(state.n, regions=state.regions_line())
-            if state.n >= n_activations or job.saturated(state):
+            if state.n >= job.n_activations or job.saturated(state):
                 break
-            if path and time.monotonic() - written > max(checkpoint_every, 20 * took):
-                began = time.monotonic()
-                state.write(path)
-                written, took = time.monotonic(), time.monotonic() - began
+            file.write(state)
     if not state.n:
         raise ValueError("the stream has no activations: are the texts empty?")
-    if state.n < n_activations and not job.saturated(state):
-        print(f"the stream ended after {state.n:,} of {n_activations:,} activations")
-    atlas = state.dictionaries(
-        **stream.about, stream=stream.fingerprint, saturation_window=saturation_window
-    )
-    if path:
-        path.unlink(missing_ok=True)
-    return atlas
-
-
-def save_atlas(atlas: Atlas, folder: str | os.PathLike) -> list[Path]:
-    """Save every dictionary as `folder/layer<L>_p<p>.safetensors`. Returns the paths."""
-    return [
-        d.save(Path(folder) / f"layer{layer}_p{p:g}.safetensors") for (layer, p), d in atlas.items()
-    ]
-
-
-def load_atlas(folder: str | os.PathLike) -> Atlas:
-    """The dictionaries `save_atlas` wrote, by layer and percentile.
-
-    Raises
-    ------
-    FileNotFoundError : the folder holds none.
-    """
-    atlas = {}
-    for path in Path(folder).glob("layer*_p*.safetensors"):
-        layer, p = path.stem.removeprefix("layer").split("_p")
-        atlas[int(layer), int(p) if p.isdigit() else float(p)] = Dictionary.load(path)
-    if not atlas:
-        raise FileNotFoundError(f"no dictionaries in {folder}; run notebook 01_build first")
-    return dict(sorted(atlas.items()))
+    if state.n < job.n_activations and not job.saturated(state):
+        print(f"the stream ended after {state.n:,} of {job.n_activations:,} activations")
+    return state.dictionaries(**job.stream.about, **job.about())
 
 
 @dataclass
@@ -189,14 +183,28 @@ class _Job:
     def key(self) -> str:
         """Hash of everything that decides the result."""
         given = {
-            layer: [cal.centre.tolist(), list(cal.thresholds.items())]
+            str(layer): [
+                cal.centre.tolist(), list(cal.thresholds.items()),
+                list(cal.threshold_errors.items()), cal.n,
+            ]
             for layer, cal in (self.calibrations or {}).items()
-        }
+        }  # fmt: skip
         parts = [
-            1, self.stream.fingerprint, self.percentiles, self.n_activations, self.seed,
-            self.n_calibration, given, self.saturation_window, self.device.type,
+            FORMAT, self.stream.fingerprint, list(self.stream.layers), self.percentiles,
+            self.n_activations, self.seed, self.n_calibration, given, self.saturation_window,
+            self.device.type,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+    def wanted(self) -> list[tuple[int, float]]:
+        """The keys of the atlas."""
+        return [(layer, p) for layer in self.stream.layers for p in self.percentiles]
+
+    def about(self) -> dict[str, object]:
+        """What the dictionaries' metadata say of the job, beside what the stream says of itself."""
+        about = {"stream": self.stream.fingerprint, "build": self.key()}
+        about["saturation_window"] = self.saturation_window
+        return about | ({"calibration": "given"} if self.calibrations else {})
 
     def chunks(self, state: BuildState) -> Iterator[Chunk]:
         """The rest of the stream; calibrates `state` first where it is new."""
@@ -232,28 +240,39 @@ class _Job:
         )
 
 
-def _restore(job: _Job, path: Path | None) -> BuildState:
-    """The state of an interrupted build of the same job, or a new one."""
-    new = BuildState(job.n_activations, job.percentiles, job.seed, job.device)
-    if path is None or not path.exists():
-        return new
-    try:
-        state = BuildState.read(path, new)
-    except ValueError as error:
-        print(f"the interrupted build cannot be used, starting again: {error}")
-        return new
-    print(f"going on with an interrupted build at {state.n:,} of {job.n_activations:,} activations")
-    return state
+# ---- arguments ----------------------------------------------------------------------------------
 
 
-def _checkpoint_path(checkpoint: str | os.PathLike | bool, key: str) -> Path | None:
+def _checked_stream(stream: object) -> object:
+    if not all(hasattr(stream, name) for name in ("chunks", "layers", "fingerprint", "about")):
+        raise TypeError(
+            f"stream must be an ActivationStream or ActivationSet, got {type(stream).__name__}; "
+            "make one with epkit.ActivationStream(model, texts, layers)"
+        )
+    return stream
+
+
+def _checked_percentiles(percentiles: object) -> list[float]:
+    """Whole ones as int, so that 1 and 1.0 are one job."""
+    values = check_percentiles(checks.several("percentiles", percentiles))
+    return [int(p) if float(p).is_integer() else float(p) for p in values]
+
+
+def _checked_calibrations(given: object) -> dict[int, Calibration] | None:
+    sound = isinstance(given, dict) and all(isinstance(c, Calibration) for c in given.values())
+    if given is not None and not sound:
+        raise TypeError(
+            "calibrations must be {layer: Calibration}, got "
+            f"{type(given).__name__}; make them with epkit.calibrate"
+        )
+    return given
+
+
+def _checkpoint_path(checkpoint: object, key: str) -> Path | None:
     if checkpoint is False:
         return None
     if checkpoint is True:
         return cache_dir() / "builds" / f"{key}.safetensors"
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise TypeError(f"checkpoint must be a file, True or False, got {checkpoint!r}")
     return Path(checkpoint)
-
-
-def _check_count(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

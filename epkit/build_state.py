@@ -1,11 +1,13 @@
 """How far a build has come: clusterings, members and tokens of every dictionary, and their file.
 
 The state changes by whole chunks of the stream, so that what is written is always consistent; read
-back, it goes on to the same bytes.
+back, it goes on to the same bytes. The file names its job; one of another job, or with anything
+that `write` would not have written, is not gone on with.
 
-Does not know: when to stop, when to write, where chunks come from.
+Does not know: when to stop, where chunks come from.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,16 +15,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from epkit.atlas import Atlas
 from epkit.calibration import Calibration
+from epkit.checks import number, whole
 from epkit.clustering import LeaderClustering
-from epkit.dictionary import Dictionary
 from epkit.files import read_tensors, write_tensors
 from epkit.geometry import as_activations, directions
 from epkit.lm.chunks import Chunk, truncate
 from epkit.members import MemberCollector
 
-Atlas = dict[tuple[int, float], Dictionary]
-"""Dictionaries by (layer, percentile)."""
+PAUSE = 20
+"""Least time between two writes of a state, in times that one took."""
 
 _TOKENS = ("tokens", "lengths", "clustered")
 
@@ -90,37 +93,140 @@ class BuildState:
             atlas[layer, p] = replace(d.to("cpu"), members=members)
         return atlas
 
-    def write(self, path: Path) -> None:
-        """Everything, as one checked file."""
+    def write(self, path: Path, job: str) -> None:
+        """Everything, as one checked file that names its job."""
         tensors = {name: torch.cat(getattr(self, name)) for name in _TOKENS}
-        for (layer, p), part in self.parts.items():
-            own = part.state() | self.collectors[layer, p].state()
-            tensors |= {f"{layer}/{p!r}/{name}": value for name, value in own.items()}
+        for key, part in self.parts.items():
+            own = part.state() | self.collectors[key].state()
+            tensors |= {_prefix(*key) + name: value for name, value in own.items()}
         for layer, cal in self.calibrations.items():
             tensors[f"{layer}/centre"] = cal.centre
         calibrations = {
-            layer: [list(cal.thresholds.items()), list(cal.threshold_errors.items()), cal.n]
+            str(layer): [list(cal.thresholds.items()), list(cal.threshold_errors.items()), cal.n]
             for layer, cal in self.calibrations.items()
         }
-        about = {"n": self.n, "cursor": self.cursor, "calibrations": calibrations}
+        about = {"job": job, "n": self.n, "cursor": self.cursor, "calibrations": calibrations}
         write_tensors(path, tensors, about)
 
     @classmethod
-    def read(cls, path: Path, new: "BuildState") -> "BuildState":
-        """What `write` wrote, for the job that `new` would start; ValueError for a damaged file."""
+    def read(cls, path: Path, new: "BuildState", layers: Sequence[int], job: str) -> "BuildState":
+        """What `write` wrote, for the job that `new` would start.
+
+        Raises
+        ------
+        ValueError : of another job, damaged, or anything else than what `write` writes.
+        OSError : it cannot be read.
+        """
         tensors, about = read_tensors(path)
+        if not isinstance(about, dict) or about.get("job") != job:
+            raise ValueError("it is of another job")
         self = cls(new.limit, new.percentiles, new.seed, new.device)
-        calibrations = {
-            int(layer): Calibration(tensors[f"{layer}/centre"], dict(thresholds), n, dict(errors))
-            for layer, (thresholds, errors, n) in about["calibrations"].items()
-        }
-        self.start(list(calibrations), calibrations)
-        self.n, self.cursor = about["n"], about["cursor"]
-        for (layer, p), part in self.parts.items():
-            prefix = f"{layer}/{p!r}/"
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            part.load_state(own)
-            self.collectors[layer, p].load_state(own)
-        for name in _TOKENS:
-            getattr(self, name).append(tensors[name])
+        try:
+            self._fill(tensors, about, layers)
+        except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            raise ValueError(f"it lacks what it should hold ({error!r})") from error
         return self
+
+    def _fill(self, tensors: dict[str, Tensor], about: dict, layers: Sequence[int]) -> None:
+        """Take over the content of a file, piece by piece as it proves sound."""
+        self.n = whole("n", about["n"], 1, self.limit)
+        self.cursor = whole("cursor", about["cursor"], 1)
+        for name, dtype in zip(_TOKENS, (torch.int32, torch.int32, torch.bool), strict=True):
+            _check(tensors[name].dtype == dtype and tensors[name].dim() == 1, f"odd {name}")
+            getattr(self, name).append(tensors[name])
+        tokens, lengths, clustered = (tensors[name] for name in _TOKENS)
+        _check(len(clustered) == len(tokens) == int(lengths.sum()), "windows that do not cover")
+        _check(len(lengths) == self.cursor and bool((lengths > 0).all()), "odd windows")
+        _check(int(clustered.view(torch.uint8).sum()) == self.n, "another number of activations")
+        _check(set(about["calibrations"]) == set(map(str, layers)), "other layers")
+        self.start(layers, {x: _calibration(x, tensors, about) for x in layers})
+        for key, part in self.parts.items():
+            names = part.state() | self.collectors[key].state()
+            own = {name: tensors[_prefix(*key) + name] for name in names}
+            _check_regions(own, names, self.n)
+            part.load_state(own)
+            self.collectors[key].load_state(own)
+        known = {*_TOKENS, *(f"{layer}/centre" for layer in layers)}
+        known |= {_prefix(*key) + name for key in self.parts for name in names}
+        _check(set(tensors) == known, "more than a build holds")
+
+
+def _prefix(layer: int, p: float) -> str:
+    return f"{layer}/{p!r}/"
+
+
+def _calibration(layer: int, tensors: dict[str, Tensor], about: dict) -> Calibration:
+    thresholds, errors, n = about["calibrations"][str(layer)]
+    centre = tensors[f"{layer}/centre"]
+    sound = centre.dtype == torch.float32 and centre.dim() == 1 and len(centre)
+    _check(sound and centre.isfinite().all(), f"an odd centre of layer {layer}")
+    for value in [*dict(thresholds).values(), *dict(errors).values()]:
+        number("a threshold or its error", value, 0, 2)
+    return Calibration(centre, dict(thresholds), whole("n", n, 0), dict(errors))
+
+
+def _check_regions(own: dict[str, Tensor], empty: dict[str, Tensor], n: int) -> None:
+    """ValueError unless the tensors of a dictionary are like `empty` ones and fit together."""
+    k = len(own["exemplars"])
+    for name, like in empty.items():
+        shape = (k, *like.shape[1:]) if like.dim() else ()
+        fits = own[name].dtype == like.dtype and own[name].shape == shape
+        _check(fits, f"{name} of another shape or dtype")
+    index, counts, exemplars = own["exemplar_index"], own["sums.counts"], own["exemplars"]
+    ascending = bool((index.diff() > 0).all()) and k and int(index[0]) == 0 and int(index[-1]) < n
+    _check(ascending and int(own["n_activations"]) == n, "exemplars that are not of this stream")
+    _check(bool((counts > 0).all()) and int(counts.sum()) == n, "regions without their members")
+    _check(bool(((exemplars.norm(dim=1) - 1).abs() < 1e-4).all()), "exemplars that are not unit")
+    for name, value in own.items():
+        if name.startswith("sums."):
+            _check(bool(value.isfinite().all()), f"{name} that is not finite")
+        if name.endswith(".index"):
+            _check(bool(((value >= -1) & (value < n)).all()), "members outside the stream")
+
+
+def _check(sound: object, what: str) -> None:
+    if not sound:
+        raise ValueError(f"it holds {what}")
+
+
+class Checkpoint:
+    """The file of an unfinished build. What cannot be written is said once; the build goes on."""
+
+    def __init__(self, path: Path | None, job: str, every: float):
+        self._path, self._job, self._every = path, job, every
+        self._written, self._took = time.monotonic(), 0.0
+        self._writable = path is not None
+
+    def restore(self, new: BuildState, layers: Sequence[int]) -> BuildState:
+        """The state of an interrupted build of the same job, or `new`."""
+        try:
+            if self._path is None or not self._path.exists():
+                return new
+            state = BuildState.read(self._path, new, layers, self._job)
+        except (OSError, ValueError) as error:
+            print(f"the interrupted build cannot be used, starting again: {error}")
+            return new
+        print(f"going on with an interrupted build at {state.n:,} of {new.limit:,} activations")
+        return state
+
+    def write(self, state: BuildState) -> None:
+        """Write the state, if the last time is long enough ago."""
+        began = time.monotonic()
+        pause = max(self._every, PAUSE * self._took)
+        if not self._writable or began - self._written <= pause:
+            return
+        try:
+            state.write(self._path, self._job)
+        except OSError as error:
+            print(f"this build goes on, and cannot be resumed: {error.strerror or error}")
+            self._writable = False
+        self._written = time.monotonic()
+        self._took = self._written - began
+
+    def remove(self) -> None:
+        """The build is done."""
+        try:
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            print(f"{self._path} stays ({error.strerror}); remove it when you like")

@@ -9,27 +9,33 @@ Does not know: where activations come from, how regions are made.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.geometry import (
     Arrays,
     as_activations,
+    as_centre,
     batches_of,
     centre_of,
-    default_device,
+    compute_device,
     directions,
-    full_precision,
+    distances,
 )
+from epkit.products import full_precision
 
 ZERO_THRESHOLD = 1e-5
 """Distances up to here are those of identical activations, as far as float32 can tell."""
 
 _BLOCK = 2048
-_BINS = 1 << 14
+
+_DIGIT = 15
+"""Bits per digit: a float32 in [0, 2] has 31 bits, that is two digits and the leading one."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,10 @@ def calibrate(
         (0, 100); a threshold that is zero because too many activations are identical.
     """
     wanted = check_percentiles(percentiles)
-    device = torch.device(device) if device is not None else default_device()
+    max_rows, seed = checks.whole("max_rows", max_rows, 2), checks.seed(seed)
+    device = compute_device(device)
+    if centre is not None:
+        centre = as_centre(centre, device=device)
     parts = [as_activations(part, device=device) for part in batches_of(x)]
     parts = [part for part in parts if len(part)]
     if sum(map(len, parts)) < 2:
@@ -86,7 +95,7 @@ def calibrate(
     sample = torch.cat(parts)
     own = centre_of(sample)  # checks for zero activations even when a centre is given
     if centre is not None:
-        own = as_activations(torch.as_tensor(centre)[None], sample.shape[1], device)[0]
+        own = as_centre(centre, sample.shape[1])
     rows, groups = _rows(sample, max_rows, seed)
     u = directions(sample[rows] if rows is not None else sample, own)
     values = pair_percentiles(u, wanted)
@@ -102,22 +111,22 @@ def calibrate(
 
 
 def check_percentiles(percentiles: Sequence[float]) -> list[float]:
-    """The percentiles as a list; ValueError for none, for repeats, and outside (0, 100)."""
-    wanted = [p.item() if hasattr(p, "item") else p for p in percentiles]
-    if not wanted:
-        raise ValueError("no percentile given; percentiles=[1, 2, 4] is a usual choice")
+    """The percentiles as a list; an error for none, for repeats, and outside (0, 100)."""
+    wanted = [
+        p.item() if isinstance(p, np.generic | Tensor) and p.ndim == 0 else p
+        for p in checks.several("percentiles", percentiles)
+    ]
     for p in wanted:
-        if not isinstance(p, int | float) or isinstance(p, bool) or not 0 < p < 100:
-            raise ValueError(f"percentile {p!r} is outside (0, 100)")
+        checks.number("percentile", p, 0, 100, open_low=True, open_high=True)
     if len(set(wanted)) < len(wanted):
-        raise ValueError(f"percentiles repeat: {wanted}")
+        raise ValueError(f"percentiles repeat: {wanted}; give each once")
     return wanted
 
 
 def check_threshold(threshold: float) -> float:
     """A usable threshold as a float; ValueError for (nearly) zero and above 2."""
-    threshold = float(threshold)
-    if not ZERO_THRESHOLD < threshold <= 2:
+    threshold = checks.number("threshold", threshold, -math.inf, 2)
+    if threshold <= ZERO_THRESHOLD:
         raise ValueError(
             f"threshold {threshold:g} is not a cosine distance in (0, 2]; a threshold of zero "
             "makes every activation its own region: drop repeated positions or raise the percentile"
@@ -127,8 +136,6 @@ def check_threshold(threshold: float) -> float:
 
 def _rows(sample: Tensor, max_rows: int, seed: int) -> tuple[Tensor | None, int]:
     """Rows of the seeded subset (None: all of them) and how many groups estimate its error."""
-    if max_rows < 2:
-        raise ValueError(f"max_rows must be at least 2, got {max_rows}")
     if len(sample) <= max_rows:
         return None, 1
     generator = torch.Generator().manual_seed(seed)
@@ -150,8 +157,11 @@ def _refuse_zero(percentiles: list[float], values: list[float]) -> None:
 def pair_percentiles(u: Tensor, percentiles: Sequence[float]) -> list[float]:
     """Exact percentiles of the cosine distances of all pairs i < j of unit rows.
 
-    One pass over blocks of pairs makes a histogram, a second collects the values of the few bins
-    that hold the order statistics: N (N - 1) / 2 distances are never in memory together.
+    Selection by digits: the bits of non-negative floats are in the order of the floats. One pass
+    over blocks of pairs counts the leading digits, which tells in which digit every order statistic
+    lies and at what rank; a second counts the rest of those. Memory is bounded for any data,
+    however many distances are equal or nearly so: a few blocks of 2,048 x 2,048 distances and half
+    a megabyte per percentile; N (N - 1) / 2 distances are never in memory together.
 
     Parameters
     ----------
@@ -161,53 +171,59 @@ def pair_percentiles(u: Tensor, percentiles: Sequence[float]) -> list[float]:
     -------
     one float per percentile, as `numpy.percentile` (linear) gives on the whole list.
     """
-    histogram = torch.zeros(_BINS, dtype=torch.float64, device=u.device)
-    for block in _pair_blocks(u):
-        histogram += torch.histc(block, bins=_BINS, min=0, max=2).double()
-    cumulative = histogram.cumsum(0).cpu()
     pairs = len(u) * (len(u) - 1) // 2
     ranks = [(pairs - 1) * p / 100 for p in percentiles]
-    low, high = zip(*(_bracket(cumulative, rank) for rank in ranks), strict=True)
-    below = [0] * len(ranks)
-    found: list[list[Tensor]] = [[] for _ in ranks]
-    for block in _pair_blocks(u):
-        block = block[block < max(high)]  # low percentiles are usual: most distances are above
-        for i in range(len(ranks)):
-            below[i] += int((block < low[i]).sum())
-            found[i].append(block[(block >= low[i]) & (block < high[i])])
+    whole = sorted({r for rank in ranks for r in (int(rank), min(int(rank) + 1, pairs - 1))})
+    digits, rest = _selected(_leading_counts(u), whole)
+    wanted = sorted(set(digits))
+    counts = _trailing_counts(u, wanted)
+    bits = [
+        (digit << _DIGIT) + _selected(counts[wanted.index(digit)], [rank])[0][0]
+        for digit, rank in zip(digits, rest, strict=True)
+    ]
+    found = torch.tensor(bits, dtype=torch.int32).view(torch.float32).double().tolist()
+    value = dict(zip(whole, found, strict=True))
     return [
-        _interpolate(torch.cat(found[i]), ranks[i] - below[i], pairs - below[i])
-        for i in range(len(ranks))
+        value[int(r)] + (value[min(int(r) + 1, pairs - 1)] - value[int(r)]) * (r - int(r))
+        for r in ranks
     ]
 
 
-def _bracket(cumulative: Tensor, rank: float) -> tuple[float, float]:
-    """Distances that surely enclose the order statistics around a rank, from bin counts.
-
-    One bin of slack on each side: `histc` may round a value on an edge either way.
-    """
-    lower = math.floor(rank)
-    first = int(torch.searchsorted(cumulative, lower, right=True)) - 1
-    last = int(torch.searchsorted(cumulative, lower + 1, right=True)) + 2
-    return (first * 2 / _BINS if first > 0 else -1.0, last * 2 / _BINS if last < _BINS else 3.0)
+def _selected(counts: Tensor, ranks: list[int]) -> tuple[list[int], list[int]]:
+    """In which bin each 0-based rank lies, and at what rank within the bin."""
+    end = counts.cumsum(0).cpu()
+    bins = torch.searchsorted(end, torch.tensor(ranks), right=True)
+    before = (end - counts.cpu())[bins]
+    return bins.tolist(), (torch.tensor(ranks) - before).tolist()
 
 
-def _interpolate(values: Tensor, rank: float, available: int) -> float:
-    """Linear interpolation at a fractional 0-based rank of the sorted values."""
-    values = values.sort().values.double()
-    lower = math.floor(rank)
-    upper = min(lower + 1, available - 1)
-    a, b = values[lower].item(), values[upper].item()
-    return a + (b - a) * (rank - lower)
+def _leading_counts(u: Tensor) -> Tensor:
+    """How many pairs have each leading digit: (65,536,) int64."""
+    counts = torch.zeros(1 << (31 - _DIGIT), dtype=torch.int64, device=u.device)
+    for bits in _pair_bits(u):
+        counts += torch.bincount(bits >> _DIGIT, minlength=len(counts))
+    return counts
 
 
-def _pair_blocks(u: Tensor):
-    """Distances of all pairs i < j, block by block: 1-D float32 tensors, the same on every pass."""
+def _trailing_counts(u: Tensor, digits: list[int]) -> Tensor:
+    """How many pairs with each of these leading digits have each trailing digit: (digits, bins)."""
+    size = 1 << _DIGIT
+    counts = torch.zeros(len(digits), size, dtype=torch.int64, device=u.device)
+    for bits in _pair_bits(u):
+        bits = bits[bits < (digits[-1] + 1) << _DIGIT]  # low percentiles are usual
+        for i, digit in enumerate(digits):
+            own = bits[(bits >> _DIGIT) == digit]
+            counts[i] += torch.bincount(own & (size - 1), minlength=size)
+    return counts
+
+
+def _pair_bits(u: Tensor) -> Iterator[Tensor]:
+    """Bits of the distances of all pairs i < j by block, 1-D int32, the same on every pass."""
     with full_precision():
         for i in range(0, len(u), _BLOCK):
             rows = u[i : i + _BLOCK]
-            own = (1 - rows @ rows.T).clamp_(0, 2)
-            keep = torch.triu(torch.ones_like(own, dtype=torch.bool), diagonal=1)
-            yield own[keep]
+            own = distances(rows, rows)
+            keep = torch.ones_like(own, dtype=torch.bool).triu_(diagonal=1)
+            yield own[keep].view(torch.int32)
             for j in range(i + _BLOCK, len(u), _BLOCK):
-                yield (1 - rows @ u[j : j + _BLOCK].T).clamp_(0, 2).flatten()
+                yield distances(rows, u[j : j + _BLOCK]).flatten().view(torch.int32)

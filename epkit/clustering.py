@@ -11,30 +11,32 @@ otherwise become a new exemplar, fixed for ever. Here a block of activations is 
 3. Every row also sees the founders of its own block that came before it, and joins one if nearer.
 4. Counts, sums of directions and of distances are accumulated on the device.
 
-The result is that of the one-at-a-time rule for every way of cutting the stream: float32 products
-propose, `geometry.pair_distance` decides. Sums are float64, so means agree as well.
+The result is that of the one-at-a-time rule for every way of cutting the stream: products propose,
+`geometry.pair_distance` decides. Sums are float64 in stream order, so means agree as well.
 
 Does not know: models, tokens, files. Nothing it holds grows with the length of the stream.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from epkit.calibration import check_threshold
-from epkit.dictionary import Dictionary, RegionSums
+from epkit.dictionary import Dictionary
 from epkit.geometry import (
-    MARGIN,
+    DECIDED,
     ROWS,
     Arrays,
     as_activations,
-    default_device,
+    as_centre,
+    block_rows,
+    closest,
+    compute_device,
     directions,
-    full_precision,
-    nearest,
-    pair_distance,
+    nearest_known,
+    pairs_distance,
 )
+from epkit.products import Operand, full_precision, gamma, is_half
+from epkit.sums import RegionSums
 
 
 class LeaderClustering:
@@ -45,6 +47,8 @@ class LeaderClustering:
     centre : (D,) where activations are seen from (`Calibration.centre`).
     threshold : cosine distance in (0, 2] (`Calibration.thresholds[p]`).
     device : where to compute; CUDA where there is one, else the CPU.
+    precision : what proposes: "half" on copies rounded to float16, "single" in float32, "auto"
+        half where a card has tensor cores. The result is the same bytes.
 
     Attributes
     ----------
@@ -52,15 +56,18 @@ class LeaderClustering:
     """
 
     def __init__(
-        self, centre: Arrays, threshold: float, device: str | torch.device | None = None
+        self,
+        centre: Arrays,
+        threshold: float,
+        device: str | torch.device | None = None,
+        precision: str = "auto",
     ) -> None:
-        self.device = torch.device(device) if device is not None else default_device()
-        if self.device.type == "mps":
-            raise ValueError("MPS has no float64, which decisions need; use device='cpu'")
-        self.centre = as_activations(torch.as_tensor(centre)[None], device=self.device)[0]
+        self.device = compute_device(device)
+        self.centre = as_centre(centre, device=self.device)
         self.threshold = check_threshold(threshold)
         self.n_activations = 0
-        self._regions = _Regions.empty(len(self.centre), self.device)
+        half = is_half(precision, self.device)
+        self._regions = _Regions(len(self.centre), self.device, half)
 
     @property
     def n_regions(self) -> int:
@@ -74,6 +81,9 @@ class LeaderClustering:
 
     def partial_fit(self, batch: Arrays) -> "LeaderClustering":
         """Take in the next activations of the stream, (N, D), any N. Returns self.
+
+        An interruption leaves whole blocks of the batch taken in, `n_activations` says how many
+        rows, and nothing of the block that was interrupted.
 
         Raises
         ------
@@ -96,28 +106,40 @@ class LeaderClustering:
         region : (N,) int64, the region each row joined or founded.
         distance : (N,) float32 to its exemplar; 0 for founders.
         """
-        parts = [self._fit_block(rows) for rows in u.split(ROWS)] if len(u) else []
-        if not parts:
+        if not len(u):
             return u.new_zeros(0, dtype=torch.int64), u.new_zeros(0)
-        region, distance = zip(*parts, strict=True)
+        region, distance = zip(
+            *(self._fit_block(rows) for rows in u.split(block_rows(u.device))), strict=True
+        )
         return torch.cat(region), torch.cat(distance)
 
+    @torch.inference_mode(False)  # what is kept must outlive the caller's inference mode
     def _fit_block(self, u: Tensor) -> tuple[Tensor, Tensor]:
         regions = self._regions
         known = regions.n
         if known:
-            region, distance = nearest(u, regions.exemplars[:known])
+            region, distance = nearest_known(u, regions.exemplars, regions.known())
         else:
             region = torch.zeros(len(u), dtype=torch.int64, device=u.device)
             distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
         outside = (distance > self.threshold).nonzero()[:, 0]
         founder = outside[first_independent_set(u[outside], self.threshold)]
         if len(founder):
-            _join_founders(u, founder, known, region, distance)
-            regions.found(u[founder], self.n_activations + founder)
-        regions.sums.add(u, region, distance)
-        self.n_activations += len(u)
+            region, distance = _join_founders(u, founder, known, region, distance)
+            regions.write(u[founder], self.n_activations + founder)
+        self._take_in(u, region, distance, len(founder))
         return region, distance.float()
+
+    def _take_in(self, u: Tensor, region: Tensor, distance: Tensor, founded: int) -> None:
+        """Add a block to the sums and count it, both or neither."""
+        regions = self._regions
+        try:
+            regions.sums.add(u, region, distance)
+        except BaseException:  # the sums have the whole block or nothing of it
+            counts = regions.sums.counts
+            regions.n, self.n_activations = int((counts > 0).sum()), int(counts.sum())
+            raise
+        regions.n, self.n_activations = regions.n + founded, self.n_activations + len(u)
 
     def dictionary(self, **metadata: object) -> Dictionary:
         """The regions so far; keyword arguments become `Dictionary.metadata`.
@@ -152,12 +174,10 @@ class LeaderClustering:
         """Go on from a `state` of a clustering with the same centre and threshold."""
         state = {k: v.to(self.device) for k, v in state.items()}
         self.n_activations = int(state["n_activations"])
-        self._regions = _Regions(
-            len(state["exemplars"]),
-            state["exemplars"].clone(),
-            state["exemplar_index"].clone(),
-            RegionSums.from_state(state),
-        )
+        regions = _Regions(len(self.centre), self.device, self._regions.half)
+        regions.write(state["exemplars"], state["exemplar_index"])
+        regions.n, regions.sums = len(state["exemplars"]), RegionSums.from_state(state)
+        self._regions = regions
 
 
 def first_independent_set(u: Tensor, threshold: float) -> Tensor:
@@ -168,9 +188,8 @@ def first_independent_set(u: Tensor, threshold: float) -> Tensor:
     """
     if not len(u):
         return torch.zeros(0, dtype=torch.int64, device=u.device)
-    earlier = _within(u, threshold).tril_(diagonal=-1).float()
-    founder = torch.zeros(len(u), device=u.device)
-    undecided = torch.ones(len(u), device=u.device)
+    earlier = _within(u, threshold).float()
+    founder, undecided = u.new_zeros(len(u)), u.new_ones(len(u))
     with full_precision():
         while undecided.any():
             joins = undecided * (earlier @ founder > 0)
@@ -182,60 +201,77 @@ def first_independent_set(u: Tensor, threshold: float) -> Tensor:
 
 
 def _within(u: Tensor, threshold: float) -> Tensor:
-    """(M, D) -> (M, M) bool: pairs within the threshold; close calls decided in float64."""
-    with full_precision():
-        distance = 1 - u @ u.T
-    within = distance <= threshold
-    a, b = ((distance - threshold).abs() < MARGIN).nonzero(as_tuple=True)
-    within[a, b] = pair_distance(u[a], u[b]) <= threshold
+    """(M, D) -> (M, M) bool: earlier rows within the threshold; close calls decided in float64."""
+    slack = gamma(u.shape[1])
+    within = torch.zeros(len(u), len(u), dtype=torch.bool, device=u.device)
+    for start in range(0, len(u), ROWS):
+        rows = slice(start, start + ROWS)
+        with full_precision():
+            beyond = (1 - threshold) - u[rows] @ u[: start + ROWS].T
+        within[rows, : start + ROWS] = (beyond <= 0).tril_(start - 1)
+        close = (beyond.abs_() <= slack).tril_(start - 1)
+        for some in close.any(dim=1).nonzero()[:, 0].split(DECIDED):
+            a, b = close[some].nonzero(as_tuple=True)
+            a = some[a] + start
+            within[a, b] = pairs_distance(u, a, u, b) <= threshold
     return within
 
 
 def _join_founders(
     u: Tensor, founder: Tensor, known: int, region: Tensor, distance: Tensor
-) -> None:
-    """Move rows to a founder of their own block that came before them and is nearer (in place)."""
+) -> tuple[Tensor, Tensor]:
+    """Regions and distances once rows may join an earlier, nearer founder of their own block."""
+    slack = gamma(u.shape[1])
+    row = torch.arange(len(u), device=u.device)
     with full_precision():
         similarity = u @ u[founder].T
-    row = torch.arange(len(u), device=u.device)
     similarity.masked_fill_(founder[None, :] >= row[:, None], -torch.inf)
-    top = similarity.max(dim=1).values
+    top = similarity.amax(dim=1)
     # Only rows whose best founder may be nearer than their known exemplar are looked at exactly.
-    top = torch.where(1 - top < distance + MARGIN, top, torch.inf)
-    at, which = (similarity >= (top - MARGIN)[:, None]).nonzero(as_tuple=True)
-    exact = torch.full(similarity.shape, torch.inf, dtype=torch.float64, device=u.device)
-    exact[at, which] = pair_distance(u[at], u[founder[which]])
-    nearest_founder, index = exact.min(dim=1).values, exact.argmin(dim=1)
-    nearer = nearest_founder < distance
-    region[nearer] = index[nearer] + known
-    distance[nearer] = nearest_founder[nearer]
+    for some in (1 - top < distance + slack).nonzero()[:, 0].split(DECIDED):
+        candidate = similarity[some] >= (top[some] - 2 * slack)[:, None]
+        which, exact = closest(u[some], u[founder], candidate)
+        nearer = exact < distance[some]
+        region[some] = torch.where(nearer, which + known, region[some])
+        distance[some] = torch.where(nearer, exact, distance[some])
     region[founder] = known + torch.arange(len(founder), device=u.device)
     distance[founder] = 0.0
+    return region, distance
 
 
-@dataclass
 class _Regions:
-    """Exemplars in a buffer that doubles, and the sums of their members."""
+    """Exemplars in buffers that double, made ready for products, and the sums of their members.
 
-    n: int
-    exemplars: Tensor  # (capacity, D)
-    exemplar_index: Tensor  # (capacity,)
-    sums: RegionSums
+    The first `n` rows are the regions; what lies beyond is room.
+    """
 
-    @classmethod
-    def empty(cls, dim: int, device: torch.device) -> "_Regions":
-        index = torch.zeros(0, dtype=torch.int64, device=device)
-        return cls(0, torch.zeros(0, dim, device=device), index, RegionSums.empty(0, dim, device))
+    def __init__(self, dim: int, device: torch.device, half: bool) -> None:
+        self.n = 0
+        self.half = half
+        self.exemplars = torch.zeros(0, dim, dtype=torch.float32, device=device)
+        self.exemplar_index = torch.zeros(0, dtype=torch.int64, device=device)
+        self.ready = Operand.of(self.exemplars, half)
+        self.sums = RegionSums.empty(0, dim, device)
 
-    def found(self, exemplars: Tensor, index: Tensor) -> None:
-        """Append regions; their sums start at zero."""
-        end = self.n + len(exemplars)
-        if end > len(self.exemplars):
-            more = max(256, end, 2 * len(self.exemplars)) - len(self.exemplars)
-            room = exemplars.new_zeros(more, exemplars.shape[1])
-            self.exemplars = torch.cat([self.exemplars, room])
-            self.exemplar_index = torch.cat([self.exemplar_index, index.new_zeros(more)])
-            self.sums.grow(more)
-        self.exemplars[self.n : end] = exemplars
-        self.exemplar_index[self.n : end] = index
-        self.n = end
+    def known(self) -> Operand:
+        """The exemplars as products take them."""
+        return self.ready[: self.n]
+
+    def write(self, exemplars: Tensor, index: Tensor) -> None:
+        """Write regions behind the last; they count once their members are in the sums."""
+        new, ready = Operand.of(exemplars, self.half), self.ready
+        self.exemplars = _written(self.exemplars, self.n, exemplars)
+        self.exemplar_index = _written(self.exemplar_index, self.n, index)
+        values = _written(ready.values, self.n, new.values) if self.half else self.exemplars
+        self.ready = Operand(values, _written(ready.error, self.n, new.error), self.half)
+        self.sums.reserve(len(self.exemplars))
+
+
+def _written(buffer: Tensor, start: int, rows: Tensor) -> Tensor:
+    """The buffer, or one of at least twice the size, with rows from `start` on."""
+    end = start + len(rows)
+    if end > len(buffer):
+        more = max(256, end, 2 * len(buffer)) - len(buffer)
+        buffer = torch.cat([buffer, buffer.new_zeros(more, *buffer.shape[1:])])
+    buffer[start:end] = rows
+    return buffer

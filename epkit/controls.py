@@ -11,9 +11,11 @@ Does not know: models, tokens, files.
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.dictionary import Dictionary
 from epkit.geometry import Arrays, as_activations, directions
 
@@ -35,6 +37,10 @@ def random_dictionary(
     ------
     ValueError : x has fewer than K activations.
     """
+    checks.instance("like", like, Dictionary)
+    seed, recount = checks.seed(seed), checks.flag("recount", recount)
+    if not isinstance(x, Tensor | np.ndarray) or x.ndim != 2:
+        raise TypeError(f"activations must be an (N, D) tensor or array, got {checks.shown(x)}")
     if len(x) < len(like):
         raise ValueError(
             f"{len(like)} random exemplars cannot be drawn from {len(x)} activations; "
@@ -42,18 +48,20 @@ def random_dictionary(
         )
     generator = torch.Generator().manual_seed(seed)
     index = torch.randperm(len(x), generator=generator)[: len(like)].sort().values
-    chosen = as_activations(torch.as_tensor(x)[index], len(like.centre), like.centre.device)
+    rows = index.to(x.device) if isinstance(x, Tensor) else index.numpy()
+    chosen = as_activations(x[rows], len(like.centre), like.centre.device)
     exemplars = directions(chosen, like.centre)
     ones = torch.ones(len(like), device=like.centre.device)
     drawn = replace(
         like, exemplars=exemplars, means=exemplars.clone(), counts=ones.long(), coherence=ones,
         exemplar_index=index.to(like.centre.device), distance_mean=torch.zeros_like(ones),
         distance_std=torch.zeros_like(ones), members=None,
-        metadata=like.metadata | {"control": "random exemplars", "control_seed": seed},
+        metadata=like.metadata
+        | {"control": "random exemplars", "control_seed": seed, "n_activations": len(x)},
     )  # fmt: skip
     if not recount:
         return drawn
-    return drawn.recount(torch.as_tensor(x).split(1 << 16))
+    return drawn.recount(x[start : start + (1 << 16)] for start in range(0, len(x), 1 << 16))
 
 
 def matched_regions(
@@ -69,15 +77,20 @@ def matched_regions(
     ------
     ValueError : no such region, an empty region, or fewer than n others.
     """
-    if not 0 <= region < len(dictionary):
-        raise ValueError(f"region {region} is outside 0 … {len(dictionary) - 1}")
+    checks.instance("dictionary", dictionary, Dictionary)
+    last = len(dictionary) - 1
+    region, n = checks.whole("region", region, 0, last), checks.whole("n", n, 1)
+    others = checks.several("exclude", exclude, empty=True)
+    exclude = [checks.whole("exclude", other, 0, last) for other in others]
     counts = dictionary.counts
     if counts[region] == 0:
         raise ValueError(f"region {region} has no members, so nothing can match it")
     allowed = counts > 0
     allowed[[region, *exclude]] = False
     if int(allowed.sum()) < n:
-        raise ValueError(f"only {int(allowed.sum())} regions can match region {region}, not {n}")
+        raise ValueError(
+            f"only {int(allowed.sum())} regions can match region {region}, not n = {n}"
+        )
     apart = torch.full((len(dictionary),), torch.inf, dtype=torch.float64, device=counts.device)
     some = counts > 0
     apart[some] = unlikeness(
@@ -94,7 +107,8 @@ def unlikeness(members: Tensor, coherence: Tensor, own_members, own_coherence) -
     members.
     """
     points = torch.stack([members.double().log10(), coherence.double()], dim=1)
-    own = torch.tensor([own_members, own_coherence], dtype=torch.float64, device=points.device)
+    own = [float(own_members), float(own_coherence)]
+    own = torch.tensor(own, dtype=torch.float64, device=points.device)
     own[0] = own[0].log10()
     spread = points.std(dim=0, correction=0)
     return ((points - own) / torch.where(spread > 0, spread, 1.0)).norm(dim=1)

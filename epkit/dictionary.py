@@ -11,13 +11,13 @@ Does not know: models, tokenizers, how exemplars were chosen.
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.files import read_tensors, write_tensors
 from epkit.geometry import (
     ROWS,
@@ -27,46 +27,13 @@ from epkit.geometry import (
     directions,
     distances,
     nearest,
+    nearest_of_activations,
 )
 from epkit.members import Members
+from epkit.soundness import check_dictionary
+from epkit.sums import RegionSums
 
 FORMAT = 1
-
-
-@dataclass
-class RegionSums:
-    """Running sums over the members of every region; float64, so that order hardly matters."""
-
-    counts: Tensor  # (K,) int64
-    directions: Tensor  # (K, D)
-    distance: Tensor  # (K,)
-    squared_distance: Tensor  # (K,)
-
-    @classmethod
-    def empty(cls, k: int, dim: int, device: torch.device) -> "RegionSums":
-        zeros = torch.zeros(k, dtype=torch.float64, device=device)
-        return cls(zeros.long(), zeros.new_zeros(k, dim), zeros.clone(), zeros.clone())
-
-    def add(self, u: Tensor, region: Tensor, distance: Tensor) -> None:
-        """Take in members: (N, D) directions, (N,) regions, (N,) float64 distances."""
-        with _fixed_order():
-            self.counts.index_add_(0, region, torch.ones_like(region))
-            self.directions.index_add_(0, region, u.double())
-            self.distance.index_add_(0, region, distance)
-            self.squared_distance.index_add_(0, region, distance.square())
-
-    def grow(self, more: int) -> None:
-        extra = self.empty(more, self.directions.shape[1], self.counts.device)
-        for name, value in vars(extra).items():
-            setattr(self, name, torch.cat([getattr(self, name), value]))
-
-    def state(self, n: int) -> dict[str, Tensor]:
-        return {f"sums.{name}": value[:n] for name, value in vars(self).items()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Tensor]) -> "RegionSums":
-        names = ("counts", "directions", "distance", "squared_distance")
-        return cls(*(state[f"sums.{name}"].clone() for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +120,7 @@ class Dictionary:
         region : (N,) int64.
         distance : (N,) float32 cosine distance in [0, 2].
         """
-        region, distance = nearest(self.directions(x), self.exemplars)
+        region, distance = nearest_of_activations(x, self.centre, self.exemplars)
         return region, distance.float()
 
     def distances(self, x: Arrays) -> Tensor:
@@ -193,13 +160,52 @@ class Dictionary:
             self.metadata | {"recounted": True},
         )  # fmt: skip
 
+    def refine(self, x: Arrays | Iterable[Arrays], rounds: int = 5) -> "Dictionary":
+        """Spherical k-means from these exemplars (Dhillon and Modha 2001), with Lloyd's rounds.
+
+        A round assigns every activation to its nearest direction and puts the members' unit mean
+        in the direction's place; a region without members keeps the one it has. The mean cosine
+        to the assigned direction never falls.
+
+        Parameters
+        ----------
+        x : (N, D) activations, or an iterable of them that can be read again (`rounds` + 1 passes).
+        rounds : at least 0, which is `recount`.
+
+        Returns
+        -------
+        a dictionary of the same K regions: `exemplars` are unit means now, not observed directions,
+        and `exemplar_index` says where in the stream each of them started from. Statistics are
+        those of `recount`, `members` is None, `metadata["refined"]` the number of rounds.
+
+        Raises
+        ------
+        TypeError : x can be read only once, or rounds is no whole number.
+        ValueError : x holds no activations, or unusable ones; rounds is outside 0 … 10,000.
+        """
+        rounds = checks.whole("rounds", rounds, 0, 10_000)
+        if isinstance(x, Iterator):
+            raise TypeError(
+                f"x is a {type(x).__name__}, which can be read once, and refining reads it "
+                f"{rounds + 1} times: give an array, or a list of them"
+            )
+        refined = self.recount(x)
+        for _ in range(rounds):
+            refined = replace(refined, exemplars=refined.means).recount(x)
+        return replace(refined, metadata=refined.metadata | {"refined": rounds})
+
     def growth(self, points: int = 200) -> tuple[Tensor, Tensor]:
-        """Growth curve: activations seen (P,) and regions founded among them (P,), both int64."""
+        """Growth curve: activations seen (P,) and regions founded among them (P,), both int64.
+
+        At P <= `points` places of the stream; on the CPU, since a curve is there to be drawn.
+        """
+        points = checks.whole("points", points, 2, 10**6)
         seen = torch.linspace(0, self._stream_length(), points).long().unique()
         return seen, torch.searchsorted(self.exemplar_index.cpu(), seen)
 
     def saturated_at(self, window: int) -> int | None:
         """Activations after which `window` in a row had founded no region; None if never."""
+        window = checks.whole("window", window, 1, 2**53)
         founded = self.exemplar_index.cpu()
         ends = torch.cat([founded[1:], torch.tensor([self._stream_length()])])
         quiet = (ends - founded - 1 >= window).nonzero()
@@ -210,48 +216,68 @@ class Dictionary:
 
     def to(self, device: str | torch.device) -> "Dictionary":
         """The same dictionary with its tensors on a device (members stay on the CPU)."""
+        device = checks.device(device)
         moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
+    def checked(self) -> "Dictionary":
+        """This dictionary if it is sound, for one that was made of outside data.
+
+        Raises
+        ------
+        ValueError, TypeError : a field is not as it must be (see `soundness`).
+        """
+        check_dictionary(self._tensors(), self.threshold, self.metadata)
+        return self
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All tensors under the names they have in a file."""
+        members = vars(self.members) if self.members is not None else {}
+        own = {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return own | {f"members.{k}": v for k, v in members.items()}
+
     def save(self, path: str | os.PathLike) -> Path:
-        """Write one safetensors file, beside and then moved into place. Returns the path."""
-        path = Path(path)
-        tensors = {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
-        about = {"format": FORMAT, "threshold": self.threshold, "metadata": self.metadata}
-        if self.members is not None:
-            tensors |= {f"members.{k}": v for k, v in vars(self.members).items()}
-        write_tensors(path, tensors, about)
+        """Write one safetensors file, beside and then moved into place. Returns the path.
+
+        Raises
+        ------
+        ValueError, TypeError : the dictionary is not sound, so that `load` would refuse the file.
+        """
+        path = checks.path("path", path)
+        about = {"format": FORMAT, "threshold": float(self.threshold), "metadata": self.metadata}
+        write_tensors(path, self.checked()._tensors(), about)
         return path
 
     @classmethod
     def load(cls, path: str | os.PathLike, device: str | torch.device = "cpu") -> "Dictionary":
-        """Read a file written by `save`.
+        """Read a file written by `save`, into memory of its own.
 
         Raises
         ------
         FileNotFoundError : no such file.
-        ValueError : not a dictionary file, or truncated, altered, or of another format.
+        ValueError : not a dictionary file, or truncated, altered, of another format or not sound.
         """
-        tensors, about = read_tensors(Path(path))
-        if about.get("format") != FORMAT or "exemplars" not in tensors:
+        path, device = checks.path("path", path), checks.device(device)
+        tensors, about = read_tensors(path)
+        found = about.get("format") if isinstance(about, dict) else None
+        if type(found) is not int or found != FORMAT:
             raise ValueError(f"{path} is not a dictionary of format {FORMAT}; build it again")
+        # A map of the file would change, or vanish, with it.
+        tensors = {name: value.clone() for name, value in tensors.items()}
+        try:
+            for name in about.keys() - {"format", "threshold", "metadata"}:
+                raise ValueError(f"{checks.shown(name)} is no field")
+            check_dictionary(tensors, about.get("threshold"), about.get("metadata"))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is not a sound dictionary: {error}; build it again"
+            ) from error
         own = {k: v.to(device) for k, v in tensors.items() if not k.startswith("members.")}
         kept = {k[8:]: v for k, v in tensors.items() if k.startswith("members.")}
         return cls(
-            threshold=about["threshold"], metadata=about["metadata"], **own,
+            threshold=float(about["threshold"]), metadata=about["metadata"], **own,
             members=Members(**kept) if kept else None,
         )  # fmt: skip
-
-
-@contextmanager
-def _fixed_order() -> Iterator[None]:
-    """Add in a fixed order on CUDA too, where atomic additions would come in any."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 def _jsonable(metadata: dict) -> dict:

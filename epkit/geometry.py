@@ -3,48 +3,34 @@
 An activation a is centred and normalised to a direction u = (a - c) / |a - c|; two directions are
 1 - u.v apart, a number in [0, 2].
 
-Arithmetic. Directions are computed in float64 and stored as float32. Matrix products run in float32
-at full precision (TF32 and bfloat16 shortcuts are switched off around them) and only *propose*;
-whatever is decided (nearest exemplar, within the threshold or not) is decided on `pair_distance`,
-a float64 sum over the float32 directions, for every case the float32 product cannot separate by
-`MARGIN`. That is why results do not depend on how a stream is cut into batches.
+Arithmetic. Directions are computed in float64 and stored as float32. Matrix products only
+*propose*; whatever is decided (nearest exemplar, within the threshold or not) is decided on
+`pair_distance`, a float64 sum over the float32 directions in one fixed order, for every case that
+the product, with its proven error (`products.band`), cannot separate. That is why results do not
+depend on how a stream is cut into batches, nor on the precision of the product.
 
 Does not know: models, tokens, files.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
-MARGIN = 1e-5
-"""Bound on the rounding error of a float32 product of two unit vectors (several times over)."""
+from epkit import checks
+from epkit.products import Operand, band, full_precision, is_half, scores, top_two
 
 ROWS = 1024
-"""Rows per block of a matrix product."""
+"""Rows per block of a matrix product on the CPU."""
 
-COLUMNS = 4096
+DECIDED = 64
+"""Rows per block of decisions in float64: bounds memory where thousands of exemplars tie."""
+
+COLUMNS = 2048
 """Exemplars per block of a matrix product, so that rows x exemplars never exists at full size."""
 
 Arrays = Tensor | np.ndarray
-
-
-def default_device() -> torch.device:
-    """CUDA where there is one, else the CPU (MPS has no float64, which decisions need)."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Run float32 matrix products in float32, whatever the session's matmul precision is."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def as_activations(x: Arrays, dim: int | None = None, device: torch.device | None = None) -> Tensor:
@@ -64,12 +50,42 @@ def as_activations(x: Arrays, dim: int | None = None, device: torch.device | Non
     ------
     ValueError : not two-dimensional, not floating point, wrong D, or not finite.
     """
+    return _finite(_rows_of(x, dim), device)
+
+
+def as_centre(centre: Arrays, dim: int | None = None, device: torch.device | None = None) -> Tensor:
+    """Check a centre at the door: (D,) tensor or array -> (D,) float32. Errors are ValueError."""
+    if not isinstance(centre, Tensor | np.ndarray) or centre.ndim != 1:
+        what = tuple(centre.shape) if hasattr(centre, "shape") else type(centre).__name__
+        raise ValueError(f"centre must be a torch tensor or numpy array of shape (D,), got {what}")
+    return as_activations(centre[None], dim, device)[0]
+
+
+def compute_device(device: object) -> torch.device:
+    """`checks.device` with float64, which decisions need: "cpu" or "cuda"."""
+    found = checks.device(device)
+    if found.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"device '{found}' cannot decide in float64 (MPS has none); use device='cpu'"
+        )
+    return found
+
+
+def _rows_of(x: Arrays, dim: int | None) -> Tensor:
+    """Activations as a tensor (N, D) where and of the dtype they are; nothing is copied."""
     if not isinstance(x, Tensor | np.ndarray):
         raise ValueError(
             f"activations must be a torch tensor or a numpy array, not {type(x).__name__}"
         )
-    x = torch.as_tensor(x)
-    if x.ndim != 2:
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind != "f" or x.dtype.itemsize > 8:
+            raise ValueError(f"activations must be floating point, got {x.dtype}")
+        if not x.dtype.isnative or min(x.strides, default=0) < 0:  # torch takes neither
+            x = x.astype(x.dtype.newbyteorder("="), order="C")
+        x = torch.from_numpy(x)
+    if x.layout != torch.strided:
+        raise ValueError(f"activations must be dense, got {x.layout}; call .to_dense()")
+    if x.ndim != 2 or not x.shape[1]:
         raise ValueError(
             f"activations must have shape (N, D), got {tuple(x.shape)}; "
             "flatten batch and position, and wrap a single vector as x[None]"
@@ -78,12 +94,19 @@ def as_activations(x: Arrays, dim: int | None = None, device: torch.device | Non
         raise ValueError(f"activations must be floating point, got {x.dtype}")
     if dim is not None and x.shape[1] != dim:
         raise ValueError(f"activations have {x.shape[1]} dimensions, expected {dim}")
-    x = x.detach().to(device=device, dtype=torch.float32)
-    if not torch.isfinite(x).all():
-        bad = int((~torch.isfinite(x).all(1)).nonzero()[0, 0])
-        raise ValueError(
-            f"activations must be finite in float32: row {bad} is not; drop it or use a wider dtype"
-        )
+    return x.detach()
+
+
+def _finite(x: Tensor, device: torch.device | None, first: int = 0) -> Tensor:
+    """Rows as float32 on a device, all finite; `first` is the number of the first in an error."""
+    x = x.to(device=device, dtype=torch.float32)
+    if x.numel() and not torch.isfinite(torch.stack(torch.aminmax(x))).all():
+        for i, row in enumerate(x):
+            if not torch.isfinite(row).all():
+                raise ValueError(
+                    f"activations must be finite in float32: row {first + i} is not; drop it or "
+                    "use a wider dtype"
+                )
     return x
 
 
@@ -150,71 +173,170 @@ def directions(x: Tensor, centre: Tensor) -> Tensor:
     """
     out = torch.empty_like(x)
     for rows, place in zip(x.split(ROWS), out.split(ROWS), strict=True):
-        shifted = rows.double() - centre.double()
-        norm = shifted.norm(dim=1, keepdim=True)
+        shifted = rows.double().sub_(centre.double())
+        norm = _sum(shifted.square()).sqrt()[:, None]
         if not norm.all() or not rows.any(dim=1).all():
             raise ValueError(
                 "an activation is zero or equals the centre and has no direction; "
                 "drop such rows (padding that was not masked?)"
             )
-        place.copy_(shifted / norm)
+        place.copy_(shifted.div_(norm))
     return out
 
 
 def pair_distance(u: Tensor, v: Tensor) -> Tensor:
     """Cosine distance row by row, the one that decides: (N, D), (N, D) float32 -> (N,) float64."""
-    parts = [
-        (a.double() * b.double()).sum(1) for a, b in zip(u.split(128), v.split(128), strict=True)
-    ]
-    return (1 - torch.cat(parts)).clamp_(0, 2) if parts else u.new_zeros(0, dtype=torch.float64)
+    row = torch.arange(len(u), device=u.device)
+    return pairs_distance(u, row, v, row)
+
+
+def pairs_distance(u: Tensor, row: Tensor, v: Tensor, column: Tensor) -> Tensor:
+    """`pair_distance` of u[row] and v[column], gathered some pairs at a time."""
+    out = torch.empty(len(row), dtype=torch.float64, device=u.device)
+    step = max(1, (1 << 17 if u.device.type == "cpu" else 1 << 24) // u.shape[1])
+    for at, a, b in zip(out.split(step), row.split(step), column.split(step), strict=True):
+        at.copy_(1 - _sum(u[a].double().mul_(v[b])))
+    return out.clamp_(0, 2)
+
+
+def _sum(terms: Tensor) -> Tensor:
+    """Sums of the rows of (N, D) float64, which are overwritten: (N,).
+
+    In one fixed order, by halves, with additions of whole columns: the same bits on every machine
+    and device and for every N, which torch's own sum does not promise.
+    """
+    width = terms.shape[1]
+    while width > 1:
+        half = width // 2
+        terms[:, :half] += terms[:, width - half : width]
+        width -= half
+    return terms[:, 0]
 
 
 def distances(u: Tensor, v: Tensor) -> Tensor:
     """All cosine distances of unit rows: (N, D), (K, D) -> (N, K) float32 in [0, 2]."""
     with full_precision():
-        return (1 - u @ v.T).clamp_(0, 2)
+        return (u @ v.T).neg_().add_(1).clamp_(0, 2)
 
 
-def nearest(u: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor]:
+def nearest(u: Tensor, exemplars: Tensor, precision: str = "auto") -> tuple[Tensor, Tensor]:
     """Nearest exemplar of every direction; ties go to the lowest index.
 
     Parameters
     ----------
     u : (N, D) unit rows.
     exemplars : (K, D) unit rows, K >= 1.
+    precision : "half", "single" or "auto", what proposes; the result is the same bytes.
 
     Returns
     -------
     index : (N,) int64.
     distance : (N,) float64, by `pair_distance`.
     """
-    parts = [_nearest_block(rows, exemplars) for rows in u.split(ROWS)]
-    index = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64, device=u.device)
-    return index, pair_distance(u, exemplars[index])
+    known = Operand.of(exemplars, is_half(precision, u.device))
+    index = torch.empty(len(u), dtype=torch.int64, device=u.device)
+    distance = torch.empty(len(u), dtype=torch.float64, device=u.device)
+    for place in _blocks(len(u), u.device):
+        index[place], distance[place] = nearest_known(u[place], exemplars, known)
+    return index, distance
 
 
-def _nearest_block(u: Tensor, exemplars: Tensor) -> Tensor:
-    """Running maximum over column blocks; rows with a rival within MARGIN are decided again."""
-    best = torch.full((len(u),), -torch.inf, device=u.device)
-    index = torch.zeros(len(u), dtype=torch.int64, device=u.device)
-    rival = torch.zeros(len(u), dtype=torch.bool, device=u.device)
+def nearest_of_activations(
+    x: Arrays, centre: Tensor, exemplars: Tensor, precision: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """`nearest` of the directions of activations, normalised block by block.
+
+    Beyond x and the result it holds a block of directions and of scores, whatever N.
+
+    Parameters
+    ----------
+    x : (N, D) tensor or array of any floating dtype, on any device; moved to the centre's.
+    centre : (D,).
+    exemplars : (K, D) unit rows, K >= 1.
+    precision : as in `nearest`.
+
+    Returns
+    -------
+    index : (N,) int64.
+    distance : (N,) float32.
+
+    Raises
+    ------
+    ValueError : wrong shape or dimension, non-finite or zero activations.
+    """
+    x, device = _rows_of(x, len(centre)), centre.device
+    known = Operand.of(exemplars, is_half(precision, device))
+    index = torch.empty(len(x), dtype=torch.int64, device=device)
+    distance = torch.empty(len(x), dtype=torch.float32, device=device)
+    for place in _blocks(len(x), device):
+        u = directions(_finite(x[place], device, place.start), centre)
+        index[place], distance[place] = nearest_known(u, exemplars, known)
+    return index, distance
+
+
+def block_rows(device: torch.device) -> int:
+    """Rows per block of a product on a device; no result depends on it."""
+    return ROWS if device.type == "cpu" else 8 * ROWS
+
+
+def _blocks(n: int, device: torch.device) -> Iterator[slice]:
+    """0 … n cut into blocks of a product."""
+    step = block_rows(device)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def nearest_known(u: Tensor, exemplars: Tensor, known: Operand) -> tuple[Tensor, Tensor]:
+    """`nearest` of one block of rows (N, D), for exemplars made ready as `known`.
+
+    Running best and second best over column blocks. A row whose second best lies within two bands
+    of its best is decided among all exemplars that do.
+    """
+    rows = Operand.of(u, known.half)
+    slack = 2 * band(rows, known)
+    best = u.new_full((len(u),), -torch.inf)
+    second, index = best.clone(), torch.zeros(len(u), dtype=torch.int64, device=u.device)
     with full_precision():
-        for start in range(0, len(exemplars), COLUMNS):
-            similarity = u @ exemplars[start : start + COLUMNS].T
-            top, where = similarity.max(dim=1)
-            close = (similarity > (top - MARGIN)[:, None]).sum(dim=1) > 1
-            rival = torch.where(top > best + MARGIN, close, rival | (top > best - MARGIN))
+        for start in range(0, len(known), COLUMNS):
+            top, where, runner_up = top_two(scores(rows, known[start : start + COLUMNS]))
+            second = torch.maximum(torch.minimum(best, top), torch.maximum(second, runner_up))
             index = torch.where(top > best, where + start, index)
             best = torch.maximum(best, top)
-        for row in rival.nonzero()[:, 0].split(64):
-            similarity = u[row] @ exemplars.T
-            index[row] = _decide(u[row], exemplars, similarity >= (best[row] - MARGIN)[:, None])
+        floor = best - slack
+        for row in (second >= floor).nonzero()[:, 0].split(DECIDED):
+            index[row] = _decide(u[row], rows[row], floor[row], exemplars, known)
+    return index, pairs_distance(u, torch.arange(len(u), device=u.device), exemplars, index)
+
+
+def _decide(u: Tensor, rows: Operand, floor: Tensor, exemplars: Tensor, known: Operand) -> Tensor:
+    """Nearest exemplar of few rows (N, D) among those with a score of at least `floor` (N,)."""
+    least = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
+    index = torch.zeros(len(u), dtype=torch.int64, device=u.device)
+    for start in range(0, len(known), COLUMNS):
+        block = slice(start, start + COLUMNS)
+        candidate = scores(rows, known[block]) >= floor[:, None]
+        where, distance = closest(u, exemplars[block], candidate)
+        index = torch.where(distance < least, where + start, index)
+        least = torch.minimum(least, distance)
     return index
 
 
-def _decide(u: Tensor, exemplars: Tensor, candidate: Tensor) -> Tensor:
-    """Lowest index of the least `pair_distance` among the candidates (N, K) of every row."""
+def closest(u: Tensor, v: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
+    """Nearest candidate of every row by `pair_distance`; ties go to the lowest index.
+
+    Parameters
+    ----------
+    u, v : (N, D), (K, D) unit rows.
+    candidate : (N, K or more) bool.
+
+    Returns
+    -------
+    index : (N,) int64, meaningless for rows without a candidate.
+    distance : (N,) float64, inf for rows without a candidate.
+    """
     row, column = candidate.nonzero(as_tuple=True)
-    exact = torch.full(candidate.shape, torch.inf, dtype=torch.float64, device=u.device)
-    exact[row, column] = pair_distance(u[row], exemplars[column])
-    return exact.argmin(dim=1)  # argmin of equal values: see the test on ties
+    exact = pairs_distance(u, row, v, column)
+    distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
+    distance.scatter_reduce_(0, row, exact, "amin")
+    column = torch.where(exact == distance[row], column, len(v))
+    index = torch.full((len(u),), len(v), dtype=torch.int64, device=u.device)
+    return index.scatter_reduce_(0, row, column, "amin"), distance

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.geometry import Arrays, as_activations
 
 Edit = Callable[[Tensor], Tensor]
@@ -40,7 +41,7 @@ def ablate(directions: Arrays, centre: Arrays, layers: Sequence[int]) -> Edits:
     ValueError : wrong shapes, zero or linearly dependent directions, no or repeated layers.
     """
     basis = orthonormal(directions)
-    centre = _vector(centre, "centre", basis.shape[1])
+    centre = _vector("centre", centre, basis)
     offset = centre @ basis.T @ basis
 
     def edit(x: Tensor) -> Tensor:
@@ -64,9 +65,9 @@ def steer(direction: Arrays, alpha: float, norm: float, layers: Sequence[int]) -
     ------
     ValueError : wrong shape, zero direction, norm not positive, no or repeated layers.
     """
-    if not norm > 0:
-        raise ValueError(f"the typical norm must be positive, got {norm}")
-    push = alpha * norm * orthonormal(direction)[0]
+    alpha = checks.number("alpha", alpha)
+    norm = checks.number("norm", norm, 0, open_low=True)
+    push = alpha * norm * orthonormal(direction, "direction")[0]
     return dict.fromkeys(_layers(layers), lambda x: (x.float() + _like(push, x)).to(x.dtype))
 
 
@@ -80,20 +81,24 @@ def swap(source: Arrays, target: Arrays, centre: Arrays, layers: Sequence[int]) 
     ------
     ValueError : wrong shapes, zero directions, no or repeated layers.
     """
-    s, t = orthonormal(source)[0], orthonormal(target)[0]
+    s, t = orthonormal(source, "source")[0], orthonormal(target, "target")[0]
     if len(s) != len(t):
         raise ValueError(f"source has {len(s)} dimensions, target {len(t)}")
-    offset = _vector(centre, "centre", len(s)) @ s
+    turn = t.to(s.device) - s
+    offset = _vector("centre", centre, s) @ s
 
     def edit(x: Tensor) -> Tensor:
         along = (x.float() @ _like(s, x) - _like(offset, x)).clamp(min=0)
-        return (x.float() + along[..., None] * _like(t - s, x)).to(x.dtype)
+        return (x.float() + along[..., None] * _like(turn, x)).to(x.dtype)
 
     return dict.fromkeys(_layers(layers), edit)
 
 
 def chain(*edits: Edits) -> Edits:
     """Several edits as one; where they share a layer, the earlier argument acts first."""
+    for group in edits:
+        if not isinstance(group, dict) or not all(callable(edit) for edit in group.values()):
+            raise TypeError(f"edits must be {{layer: edit}}, got {checks.shown(group)}")
     together: Edits = {}
     for layer in {layer for group in edits for layer in group}:
         steps = [group[layer] for group in edits if layer in group]
@@ -115,34 +120,37 @@ def typical_norm(x: Arrays) -> float:
     return float(as_activations(x).norm(dim=1).median())
 
 
-def orthonormal(directions: Arrays) -> Tensor:
+def orthonormal(directions: Arrays, name: str = "directions") -> Tensor:
     """An orthonormal basis (k, D) float32 of the span of (D,) or (k, D) directions.
 
     The first row is the first direction's unit vector. Raises ValueError for a zero direction and
-    for linearly dependent ones.
+    for linearly dependent ones; `name` is what errors call them.
     """
-    directions = torch.as_tensor(directions)
-    rows = as_activations(directions[None] if directions.ndim == 1 else directions).double()
+    rows = checks.vectors(name, directions)
+    rows = (rows[None] if rows.ndim == 1 else rows).float().double()
+    if rows.ndim != 2:
+        raise ValueError(f"{name} must have shape (D,) or (k, D), got {tuple(rows.shape)}")
     norm = rows.norm(dim=1, keepdim=True)
-    if not len(rows) or not norm.all():
-        raise ValueError("a direction is zero, or there is none; give at least one non-zero vector")
+    if not rows.numel() or not norm.all() or not norm.isfinite().all():
+        raise ValueError(f"{name} must be at least one non-zero vector, finite in float32")
     rows = rows / norm
     if len(rows) > rows.shape[1] or torch.linalg.svdvals(rows)[-1] < RANK_TOLERANCE:
-        raise ValueError("the directions are linearly dependent; leave out the superfluous ones")
+        raise ValueError(f"{name} are linearly dependent; leave out the superfluous ones")
     q, r = torch.linalg.qr(rows.T)
     return (q * r.diagonal().sign()).T.float().contiguous()
 
 
-def _vector(x: Arrays, name: str, dim: int) -> Tensor:
-    x = torch.as_tensor(x)
+def _vector(name: str, x: Arrays, like: Tensor) -> Tensor:
+    """A vector of the dimension of `like`, on its device."""
+    x, dim = checks.vectors(name, x), like.shape[-1]
     if x.shape != (dim,):
         raise ValueError(f"the {name} must have shape ({dim},), got {tuple(x.shape)}")
-    return as_activations(x[None])[0]
+    return x.to(device=like.device, dtype=torch.float32)
 
 
 def _layers(layers: Sequence[int]) -> list[int]:
-    layers = list(layers)
-    if not layers or len(set(layers)) < len(layers):
+    layers = [checks.whole("layers", layer) for layer in checks.several("layers", layers)]
+    if len(set(layers)) < len(layers):
         raise ValueError(f"layers must be one or more different layers, got {layers}")
     return layers
 

@@ -25,6 +25,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
+from epkit import checks
 from epkit.dictionary import Dictionary
 from epkit.geometry import distances, full_precision
 
@@ -58,14 +59,17 @@ class Matching:
 
     def persisted(self, cutoff: float) -> Tensor:
         """The pairs whose cosine is at least `cutoff`: (P, 2)."""
+        cutoff = checks.number("cutoff", cutoff)
         return self.pairs[self.cosines >= cutoff]
 
     def dropped(self, cutoff: float) -> Tensor:
         """Regions of a without a partner at `cutoff`, ascending."""
+        cutoff = checks.number("cutoff", cutoff)
         return torch.cat([self.pairs[self.cosines < cutoff, 0], self.unmatched_a]).sort().values
 
     def introduced(self, cutoff: float) -> Tensor:
         """Regions of b without a partner at `cutoff`, ascending."""
+        cutoff = checks.number("cutoff", cutoff)
         return torch.cat([self.pairs[self.cosines < cutoff, 1], self.unmatched_b]).sort().values
 
 
@@ -86,8 +90,10 @@ def cosines(
     ValueError : no regions, another dimension, another centre without `across_centres`, or no such
         basis.
     """
-    if basis not in BASES:
-        raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
+    checks.instance("a", a, Dictionary)
+    checks.instance("b", b, Dictionary)
+    checks.one_of("basis", basis, BASES)
+    across_centres = checks.flag("across_centres", across_centres)
     if not len(a) or not len(b):
         raise ValueError(f"cannot match {len(a)} regions with {len(b)}: a dictionary is empty")
     if len(a.centre) != len(b.centre):
@@ -101,9 +107,9 @@ def cosines(
             "seen from its own centre: build both with one centre (calibrate(..., centre=...)), or "
             "pass across_centres=True to mean that"
         )
-    u, v = (getattr(d, BASES[basis]).cpu().float() for d in (a, b))
+    u, v = (getattr(d, BASES[basis]).to(a.exemplars.device) for d in (a, b))
     with full_precision():
-        return (u @ v.T).clamp_(-1, 1)
+        return (u @ v.T).clamp_(-1, 1).cpu()
 
 
 def _same_centre(a: Dictionary, b: Dictionary) -> bool:
@@ -148,10 +154,9 @@ def noise_cutoff(floor: Sequence[Matching], quantile: float = 0.05) -> float:
     ------
     ValueError : no matching, or a quantile outside (0, 1).
     """
-    if not floor:
-        raise ValueError("the noise floor needs at least one matching of a model with itself")
-    if not 0 < quantile < 1:
-        raise ValueError(f"the quantile lies in (0, 1), not {quantile}")
+    for matching in checks.several("floor", floor):
+        checks.instance("each matching of floor", matching, Matching)
+    quantile = checks.number("quantile", quantile, 0, 1, open_low=True, open_high=True)
     pooled = torch.cat([matching.cosines for matching in floor])
     return float(np.quantile(pooled.double().numpy(), quantile))
 
@@ -160,7 +165,7 @@ def noise_cutoff(floor: Sequence[Matching], quantile: float = 0.05) -> float:
 
 
 def contingency(region_a: Tensor, region_b: Tensor, k_a: int, k_b: int) -> Tensor:
-    """How many activations lie in region i of a and region j of b: (K_a, K_b) int64.
+    """How many activations lie in region i of a and region j of b: (K_a, K_b) int64 on the CPU.
 
     Parameters
     ----------
@@ -172,18 +177,32 @@ def contingency(region_a: Tensor, region_b: Tensor, k_a: int, k_b: int) -> Tenso
     ------
     ValueError : different lengths, none at all, or a region outside 0 … k − 1.
     """
-    region_a, region_b = region_a.cpu(), region_b.cpu()
-    if region_a.shape != region_b.shape or region_a.ndim != 1:
+    region_a, region_b = _memberships(region_a, region_b)
+    k_a, k_b = checks.whole("k_a", k_a, 1, 1 << 24), checks.whole("k_b", k_b, 1, 1 << 24)
+    if k_a * k_b > 1 << 33:
+        raise ValueError(f"k_a times k_b is {k_a * k_b:,} pairs, more than a table can hold")
+    for name, region, k in (("a", region_a, k_a), ("b", region_b, k_b)):
+        if int(region.min()) < 0 or int(region.max()) >= k:
+            raise ValueError(
+                f"region_{name} is outside 0 … k_{name} − 1 = {k - 1}: is it of this dictionary?"
+            )
+    return torch.bincount(region_a * k_b + region_b, minlength=k_a * k_b).view(k_a, k_b)
+
+
+def _memberships(region_a: Tensor, region_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two lists of the regions of the same activations, on the CPU."""
+    region_a = checks.whole_tensor("region_a", region_a, 1).cpu().long()
+    region_b = checks.whole_tensor("region_b", region_b, 1).cpu().long()
+    if region_a.shape != region_b.shape:
         raise ValueError(
-            f"memberships of the same activations are needed, got {tuple(region_a.shape)} and "
-            f"{tuple(region_b.shape)}"
+            "region_a and region_b must be memberships of the same activations, got "
+            f"{len(region_a)} and {len(region_b)}"
         )
     if not len(region_a):
-        raise ValueError("no memberships: assign at least one activation")
-    for region, k in ((region_a, k_a), (region_b, k_b)):
-        if int(region.min()) < 0 or int(region.max()) >= k:
-            raise ValueError(f"a membership is outside 0 … {k - 1}: is it of this dictionary?")
-    return torch.bincount(region_a * k_b + region_b, minlength=k_a * k_b).view(k_a, k_b)
+        raise ValueError(
+            "region_a and region_b hold no memberships: assign at least one activation"
+        )
+    return region_a, region_b
 
 
 def adjusted_mutual_information(region_a: Tensor, region_b: Tensor) -> float:
@@ -192,14 +211,23 @@ def adjusted_mutual_information(region_a: Tensor, region_b: Tensor) -> float:
     region_a, region_b: (N,). Chance is over partitions with the same region sizes (Vinh et al.
     2010; scikit-learn, arithmetic mean of the entropies).
     """
-    return float(adjusted_mutual_info_score(region_a.cpu().numpy(), region_b.cpu().numpy()))
+    region_a, region_b = _memberships(region_a, region_b)
+    return float(adjusted_mutual_info_score(region_a.numpy(), region_b.numpy()))
 
 
 def jaccard(table: Tensor) -> Tensor:
     """Common members / members of either, of all pairs: (K_a, K_b) counts -> (K_a, K_b) float64."""
-    table = table.double()
+    table = _counts(table).double()
     union = table.sum(1, keepdim=True) + table.sum(0, keepdim=True) - table
     return table / union.clamp(min=1)
+
+
+def _counts(table: Tensor) -> Tensor:
+    """A table of counts, K_a and K_b >= 1."""
+    table = checks.whole_tensor("table", table, 2)
+    if not table.numel() or int(table.min()) < 0:
+        raise ValueError(f"table must hold counts of at least 0, got {checks.shown(table)}")
+    return table
 
 
 def fates(table: Tensor) -> pd.DataFrame:
@@ -218,7 +246,7 @@ def fates(table: Tensor) -> pd.DataFrame:
 
     With the transposed table: where the members of every region of b came from.
     """
-    counts = table.double()
+    counts = _counts(table).cpu().double()
     members, sizes = counts.sum(1), counts.sum(0)
     into = counts.argmax(1)
     there = counts.gather(1, into[:, None])[:, 0] / members.clamp(min=1)
@@ -254,15 +282,13 @@ def between(dictionary: Dictionary, a: int, b: int, *, basis: str = "exemplar") 
     ------
     ValueError : no such region, a and b the same, or no such basis.
     """
-    if basis not in BASES:
-        raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
-    for region in (a, b):
-        if not 0 <= region < len(dictionary):
-            raise ValueError(f"region {region} is outside 0 … {len(dictionary) - 1}")
+    checks.instance("dictionary", dictionary, Dictionary)
+    checks.one_of("basis", basis, BASES)
+    a, b = (checks.whole(name, r, 0, len(dictionary) - 1) for name, r in (("a", a), ("b", b)))
     if a == b:
         raise ValueError(f"nothing lies between region {a} and itself")
     u = getattr(dictionary, BASES[basis])
-    from_a, from_b = distances(u[[a, b]], u).cpu()
+    from_a, from_b = distances(u[[a, b]], u)
     inside = (from_a < from_a[b]) & (from_b < from_a[b])
     inside[[a, b]] = False
     found = inside.nonzero()[:, 0]

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from epkit import checks
+
 KEPT = 8
 KINDS = ("closest", "farthest", "random")
 
@@ -46,20 +48,24 @@ class Members:
 
     def of(self, region: int, kind: str = "closest") -> tuple[Tensor, Tensor]:
         """Stream positions (M,) and distances (M,) of a region's kept members of a kind."""
-        if kind not in KINDS:
-            raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
-        if not 0 <= region < len(self.closest_index):
-            raise ValueError(f"region {region} is outside 0 … {len(self.closest_index) - 1}")
+        checks.one_of("kind", kind, KINDS)
+        region = checks.whole("region", region, 0, len(self.closest_index) - 1)
         index = getattr(self, f"{kind}_index")[region]
         return index[index >= 0], getattr(self, f"{kind}_distance")[region][index >= 0]
 
     def token_of(self, index: Tensor) -> Tensor:
-        """Token ids of stream positions: (...,) int64 -> (...,) int32."""
-        return self.tokens[self._places()[index]]
+        """Token ids of stream positions, on any device: (...,) int64 -> (...,) int32 there."""
+        index = checks.whole_tensor("index", index)
+        places = self._places()
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(places):
+            raise ValueError(f"index holds a position outside 0 … {len(places) - 1}")
+        return self.tokens[places[index.to(places.device).long()]].to(index.device)
 
     def context(self, index: int, width: int = 12) -> tuple[list[int], int, list[int]]:
         """Token ids before, at and after a stream position, within its window, BOS left out."""
-        at = int(self._places()[index])
+        places = self._places()
+        at = int(places[checks.whole("index", index, 0, len(places) - 1)])
+        width = checks.whole("width", width)
         ends = self.lengths.long().cumsum(0)
         window = int(torch.searchsorted(ends, at, right=True))
         first = int(ends[window] - self.lengths[window])
@@ -83,8 +89,8 @@ class MemberCollector:
     """
 
     def __init__(self, seed: int = 0, device: str | torch.device = "cpu") -> None:
-        self.seed = seed
-        self.device = torch.device(device)
+        self.seed = checks.seed(seed)
+        self.device = checks.device(device)
         self.n_regions = 0
         self._kept = {kind: _Kept.empty(0, self.device) for kind in KINDS}
 

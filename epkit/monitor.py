@@ -20,11 +20,12 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.dictionary import Dictionary
 from epkit.lm.activations import ActivationStream
 from epkit.lm.chunks import places
-from epkit.lm.corpora import Document
-from epkit.lm.models import LanguageModel
+from epkit.lm.corpora import Document, check_document
+from epkit.lm.models import LanguageModel, check_model
 from epkit.lm.text import visible
 
 
@@ -64,11 +65,14 @@ class AlarmRule:
 
         Raises
         ------
-        ValueError : a rate outside (0, 1), too few texts for it, a text without a token, or texts
-            that are all alike.
+        TypeError : texts that are no tensors, a rate that is no number.
+        ValueError : a rate outside (0, 1), too few texts for it, a text without a token or with a
+            distance that is not finite, or texts that are all alike.
         """
+        texts = checks.several("texts", texts)
         check_enough(len(texts), false_alarm)
         for i, text in enumerate(texts):
+            _check_distances(text, f"text {i} of those to fit on")
             if not len(text):
                 raise ValueError(f"text {i} of those to fit on holds no token: leave it out")
         texts = [text.double().cpu() for text in texts]
@@ -93,6 +97,7 @@ class AlarmRule:
 
     def score(self, text: Tensor) -> float:
         """Score of a text from its (T,) token distances; ValueError without a token."""
+        _check_distances(text, "the text")
         if not len(text):
             raise ValueError("the text is empty: there is no token to score")
         spread = math.sqrt(self.between**2 + self.within**2 / len(text))
@@ -110,8 +115,7 @@ def _allowed(n: int, false_alarm: float) -> int:
 
 def check_enough(n: int, false_alarm: float) -> None:
     """ValueError where n texts cannot give a threshold for this false-alarm rate."""
-    if not 0 < false_alarm < 1:
-        raise ValueError(f"the false-alarm rate lies in (0, 1), not {false_alarm}")
+    checks.number("false_alarm", false_alarm, 0, 1, open_low=True, open_high=True)
     needed = max(8, math.ceil(1 / false_alarm))
     while not _allowed(needed - needed // 4, false_alarm):
         needed += 1
@@ -120,6 +124,14 @@ def check_enough(n: int, false_alarm: float) -> None:
             f"a false-alarm rate of {false_alarm:g} needs at least {needed} texts to fit on, "
             f"got {n}: give more, or allow a higher rate"
         )
+
+
+def _check_distances(text: object, label: str) -> None:
+    if not isinstance(text, Tensor) or text.ndim != 1:
+        what = tuple(text.shape) if isinstance(text, Tensor) else type(text).__name__
+        raise TypeError(f"{label} must be a (T,) tensor of token distances, got {what}")
+    if not torch.isfinite(text).all():
+        raise ValueError(f"{label} has a token distance that is not finite: leave it out")
 
 
 @dataclass(frozen=True)
@@ -180,9 +192,11 @@ class OODMonitor:
 
         Raises
         ------
+        TypeError : an argument of the wrong type.
         ValueError : too few texts for the rate (says how many are needed), a text without a token,
             or a dictionary of another layer or model.
         """
+        checks.number("false_alarm", false_alarm, 0, 1, open_low=True, open_high=True)
         stream = _stream(dictionary, model, texts, layer, context)
         n = sum(1 for _ in stream.corpus)
         check_enough(n, false_alarm)
@@ -192,13 +206,15 @@ class OODMonitor:
             document.append(places(chunk).document)
         sizes = torch.cat(document).bincount(minlength=n)
         rule = AlarmRule.fit(torch.cat(found).split(sizes.tolist()), false_alarm)
-        return cls(dictionary, rule, model, layer, context)
+        return cls(dictionary, rule, model, int(layer), int(context))
 
     def check(self, text: Document, *, worst: int = 5) -> Verdict:
         """Score one text and name its `worst` farthest tokens, the farthest first.
 
-        Raises ValueError for a text without a token.
+        Raises ValueError for a text without a token, TypeError for what is no text.
         """
+        worst = checks.whole("worst", worst, 0)
+        check_document(text, "the text")
         stream = _stream(self.dictionary, self.model, [text], self.layer, self.context)
         if next(stream.windows(), None) is None:
             raise ValueError("the text is empty: there is no token to check")
@@ -224,6 +240,11 @@ class OODMonitor:
 def _stream(
     dictionary: Dictionary, model: LanguageModel, texts: Iterable, layer: int, context: int
 ) -> ActivationStream:
+    check_model(model)
+    if not isinstance(dictionary, Dictionary):
+        raise TypeError(f"dictionary must be a Dictionary, got {type(dictionary).__name__}")
+    layer = checks.whole("layer", layer, 0, model.n_layers - 1)
+    context = checks.whole("context", context, 2)
     if len(dictionary.centre) != model.d_model or dictionary.metadata.get("layer", layer) != layer:
         raise ValueError(
             f"the dictionary (layer {dictionary.metadata.get('layer', 'unknown')}, "

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.dictionary import Dictionary
 from epkit.geometry import ROWS, Arrays, as_activations, distances, full_precision, nearest
 
@@ -31,17 +32,20 @@ KINDS = ("signed", "cosine")
 
 def signed(dictionary: Dictionary, x: Arrays, basis: str = "mean") -> Tensor:
     """Signed projections (a − c)·E, in the activations' own unit: (N, D) → (N, K) float32."""
-    return _product(_shifted(dictionary, x), basis_of(dictionary, basis))
+    e = basis_of(dictionary, basis)
+    return _product(_shifted(dictionary, x), e)
 
 
 def cosine(dictionary: Dictionary, x: Arrays, basis: str = "mean") -> Tensor:
     """Cosines u·E in [−1, 1]: (N, D) → (N, K) float32."""
-    return _product(dictionary.directions(x), basis_of(dictionary, basis)).clamp_(-1, 1)
+    e = basis_of(dictionary, basis)
+    return _product(dictionary.directions(x), e).clamp_(-1, 1)
 
 
 def distance(dictionary: Dictionary, x: Arrays, basis: str = "mean") -> Tensor:
     """The whole distance vector 1 − u·E in [0, 2]: (N, D) → (N, K) float32."""
-    return distances(dictionary.directions(x), basis_of(dictionary, basis))
+    e = basis_of(dictionary, basis)
+    return distances(dictionary.directions(x), e)
 
 
 def one_hot(dictionary: Dictionary, x: Arrays, basis: str = "exemplar") -> Tensor:
@@ -49,7 +53,8 @@ def one_hot(dictionary: Dictionary, x: Arrays, basis: str = "exemplar") -> Tenso
 
     The default basis is the one that membership is defined by.
     """
-    region, _ = nearest(dictionary.directions(x), basis_of(dictionary, basis))
+    e = basis_of(dictionary, basis)
+    region, _ = nearest(dictionary.directions(x), e)
     row = torch.arange(len(region), device=region.device)
     return _sparse(row, region, torch.ones(len(region), device=row.device), len(dictionary))
 
@@ -76,10 +81,10 @@ def top_k(
     ------
     ValueError : bad k, basis, `of`, or activations.
     """
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= len(dictionary):
-        raise ValueError(f"k must lie in 1 … {len(dictionary)}, the number of regions, got {k!r}")
-    if of not in KINDS:
-        raise ValueError(f"of must be one of {', '.join(KINDS)}, got {of!r}")
+    basis_of(dictionary, basis)
+    k = checks.whole("k", k, 1, len(dictionary))
+    checks.one_of("of", of, KINDS)
+    normalise = checks.flag("normalise", normalise)
     readout = signed if of == "signed" else cosine
 
     def block(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,6 +103,8 @@ def otsu_cut(dictionary: Dictionary, x: Arrays, basis: str = "mean", *, bins: in
 
     (N, D) → (N, K) float32, sparse; as many entries per row as the row's distances suggest.
     """
+    basis_of(dictionary, basis)
+    bins = checks.whole("bins", bins, 2, 1 << 20)
 
     def block(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         d = distance(dictionary, rows, basis)
@@ -113,10 +120,14 @@ def decode(dictionary: Dictionary, f: Tensor, basis: str = "mean") -> Tensor:
 
     Of a normalised or cosine readout it gives the direction, not the activation's own length.
     """
-    if not isinstance(f, Tensor) or f.ndim != 2 or f.shape[1] != len(dictionary):
-        shape = tuple(f.shape) if hasattr(f, "shape") else type(f).__name__
-        raise ValueError(f"a readout must have shape (N, {len(dictionary)}), got {shape}")
     e = basis_of(dictionary, basis)
+    if not isinstance(f, Tensor) or f.layout not in (torch.strided, torch.sparse_coo):
+        raise TypeError(f"a readout f must be a dense or COO tensor, got {checks.shown(f)}")
+    if f.ndim != 2 or f.shape[1] != len(dictionary) or f.is_complex():
+        raise ValueError(
+            f"a readout f must have shape (N, {len(dictionary)}) and real numbers, got {f.dtype} "
+            f"of shape {tuple(f.shape)}"
+        )
     f = f.to(device=e.device, dtype=torch.float32)
     with full_precision():
         return (torch.sparse.mm(f, e) if f.is_sparse else f @ e) + dictionary.centre
@@ -124,8 +135,8 @@ def decode(dictionary: Dictionary, f: Tensor, basis: str = "mean") -> Tensor:
 
 def basis_of(dictionary: Dictionary, basis: str) -> Tensor:
     """The (K, D) unit rows of a basis, "exemplar" or "mean"."""
-    if basis not in BASES:
-        raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
+    checks.instance("dictionary", dictionary, Dictionary)
+    checks.one_of("basis", basis, BASES)
     return dictionary.exemplars if basis == "exemplar" else dictionary.means
 
 
@@ -145,10 +156,7 @@ def otsu_thresholds(values: Tensor, bins: int = 256) -> Tensor:
     -------
     (N,) in the dtype of `values`.
     """
-    if values.ndim != 2 or values.shape[1] < 1:
-        raise ValueError(f"values must have shape (N, K) with K >= 1, got {tuple(values.shape)}")
-    if not isinstance(bins, int) or isinstance(bins, bool) or bins < 2:
-        raise ValueError(f"bins must be a whole number of at least 2, got {bins!r}")
+    values, bins = _histogrammed(values, bins)
     low, high = (x[:, None] for x in values.double().aminmax(dim=1))
     counts = row_histograms(values, bins)
     centres = low + (high - low) * (torch.arange(bins, device=low.device) + 0.5) / bins
@@ -163,11 +171,20 @@ def otsu_thresholds(values: Tensor, bins: int = 256) -> Tensor:
 
 def row_histograms(values: Tensor, bins: int) -> Tensor:
     """Counts in equal bins from each row's least to greatest value: (N, K) → (N, bins) float64."""
+    values, bins = _histogrammed(values, bins)
     low, high = (x[:, None] for x in values.double().aminmax(dim=1))
     width = torch.where(high > low, high - low, 1)
     place = ((values.double() - low) / width * bins).long().clamp_(max=bins - 1)
     counts = torch.zeros(len(values), bins, dtype=torch.float64, device=values.device)
     return counts.scatter_add_(1, place, torch.ones_like(place, dtype=torch.float64))
+
+
+def _histogrammed(values: Tensor, bins: int) -> tuple[Tensor, int]:
+    """Both as a histogram of every row needs them."""
+    values, bins = checks.vectors("values", values), checks.whole("bins", bins, 2, 1 << 20)
+    if values.ndim != 2 or values.shape[1] < 1:
+        raise ValueError(f"values must have shape (N, K) with K >= 1, got {tuple(values.shape)}")
+    return values, bins
 
 
 def _shifted(dictionary: Dictionary, x: Arrays) -> Tensor:

@@ -1,5 +1,6 @@
 """A stream of given activations with made-up tokens, for tests that need no model."""
 
+import hashlib
 from collections.abc import Iterator
 
 import torch
@@ -17,7 +18,10 @@ class FakeStream:
         self.activations = activations
         self.layers = tuple(activations)
         self.windows_per_chunk = windows_per_chunk
-        self.fingerprint = f"fake-{windows_per_chunk}"
+        digest = hashlib.sha256(str(windows_per_chunk).encode())
+        for x in activations.values():
+            digest.update(x.numpy())
+        self.fingerprint = f"fake-{digest.hexdigest()}"
         self.about = {"model": "fake"}
         self.stop_after: int | None = None
 
@@ -45,3 +49,17 @@ class FakeStream:
             activations={layer: x[rows] for layer, x in self.activations.items()},
             cursor=last,
         )
+
+
+def same(a, b):
+    """Whether two atlases are equal to the bit, members included."""
+    assert list(a) == list(b)
+    for key in a:
+        for one, two in ((a[key], b[key]), (a[key].members, b[key].members)):
+            for name, value in vars(one).items():
+                other = getattr(two, name)
+                if isinstance(value, torch.Tensor):
+                    assert value.numpy().tobytes() == other.numpy().tobytes(), (key, name)
+                elif name == "metadata":
+                    assert value == other
+    return True

@@ -1,5 +1,7 @@
 """Dictionaries with members for the tests of cards, explorer and page: synthetic and built."""
 
+from html.parser import HTMLParser
+
 import torch
 import torch.nn.functional as F
 from tiny_models import tiny_llama, tiny_tokenizer
@@ -11,8 +13,32 @@ from epkit.members import KEPT, Members
 
 IMAGE = "<img src=x onerror=document.title='hacked'>"
 SCRIPT = "</script><script>document.title='hacked'</script>"
-HOSTILE = [IMAGE, SCRIPT, "<!--", "\u202etxt", "\x1b[2J", "{{data}}", "\"'&"]
+BOX = "<textarea>"
+LOAD = "</textarea><svg onload=document.title='hacked'>"
+HOSTILE = [IMAGE, SCRIPT, BOX, LOAD, "<!--", "\u202etxt", "\x1b[2J", "\x00nul", "{{data}}", "\"'&"]
+LONG = "long " + "x" * 30_000
 WORDS = ["<bos>", *(f" word{i}" for i in range(60)), "\n", "\t", *HOSTILE]
+
+
+class Elements(HTMLParser):
+    """Tags with attributes, and the text of a page outside its style sheet."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text, self._style = set(), [], "", False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+        self._style = tag == "style"
+
+    def handle_data(self, data):
+        if not self._style:
+            self.text += data
+
+    def handle_endtag(self, tag):
+        self._style = False
 
 
 class WordTokenizer:
@@ -25,6 +51,9 @@ class WordTokenizer:
 
     def batch_decode(self, rows, **_):
         return ["".join(self.words[i] for i in row) for row in rows]
+
+    def decode(self, ids):
+        return "".join(self.words[i] for i in ids)
 
     def convert_ids_to_tokens(self, ids):
         return [self.words[i] for i in ids]
@@ -76,6 +105,6 @@ def built_atlas(layers=(1, 2), percentiles=(1, 5)):
     model = tiny_llama(hostile_tokenizer())
     atlas = build(
         model, TEXTS, list(layers), list(percentiles), 900, n_calibration=500, context=64,
-        checkpoint=False, show_progress=False,
+        checkpoint=False, keep=False, show_progress=False,
     )  # fmt: skip
     return model, atlas

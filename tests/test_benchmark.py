@@ -1,5 +1,7 @@
 """Tests of epkit.benchmark: that it runs through and prints every comparison."""
 
+import re
+
 import pytest
 from tiny_models import tiny_llama
 
@@ -16,8 +18,13 @@ def tiny(monkeypatch):
 
 def test_every_comparison_is_printed(tiny, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "_peak", lambda n: n / 100)
+    cold_start = benchmark._cold_start
+    monkeypatch.setattr(benchmark, "_cold_start", lambda: cold_start(1))
     benchmark.main(["-n", "1500", "--layers", "1", "2", "--percentiles", "5", "10"])
     out = capsys.readouterr().out
+    assert re.search(
+        r"cold start: import epkit \d+\.\d\d s beyond .*; first partial_fit .* ms", out
+    )
     assert "forward pass alone: 1,500 activations" in out
     assert out.count("x the bare product") == 2
     assert "x the forward pass alone" in out

@@ -3,15 +3,21 @@
 import ast
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from browser import TOKEN, chromium, jupyterlab, until
-from region_examples import IMAGE, WordTokenizer, example_dictionary
+from region_examples import HOSTILE, IMAGE, LONG, SCRIPT, WORDS, WordTokenizer, example_dictionary
 
+from epkit.inspect.card import Histogram, Link, card_html
+from epkit.inspect.explorer import RegionExplorer
 from epkit.inspect.page import export_html
-from epkit.inspect.regions import inspect
+from epkit.inspect.regions import Regions
+from epkit.inspect.tables import region_table, text_table
+from epkit.lm.text import visible
 
 Keys = pytest.importorskip("selenium.webdriver", reason="selenium is not installed").Keys
 
@@ -155,7 +161,7 @@ def test_exported_page_opens_searches_and_follows_links(browser, tmp_path):
     # By the keyboard: the first region's link, then a neighbour on its card, and back.
     browser.find_element("css selector", "tbody a").send_keys("\n")
     until(browser, f"{shown} === '{found[0]}'")
-    card = inspect(d, WordTokenizer())[found[0]].card
+    card = Regions(d, WordTokenizer())[found[0]].card
     link = browser.find_element("css selector", "#card .ep-links a")
     assert link.text == str(card.nearest[0].region)
     link.send_keys("\n")
@@ -163,7 +169,7 @@ def test_exported_page_opens_searches_and_follows_links(browser, tmp_path):
     browser.back()
     until(browser, f"{shown} === '{found[0]}'")
     text = browser.find_element("css selector", "#card").text
-    for line in (f"Region {found[0]}", card.histogram.of, "No shade", "Nearest regions"):
+    for line in (f"Region {found[0]}", card.histogram.of, "No colour", "Nearest regions"):
         assert line in text
     assert IMAGE in text
     _check_other_controls(browser, query, rows, d)
@@ -187,6 +193,82 @@ def _check_other_controls(browser, query, rows, d):
     assert (shown.diff() <= 1e-6).all()
     browser.find_element("id", "next").click()
     assert d.coherence[browser.execute_script(rows)].max() <= shown.min() + 1e-6
+
+
+def hostile_parts():
+    """HTML of all that shows corpus text in a notebook: tables, cards, an explorer's and a prompt's
+    own HTML, with hostile texts wherever a text can stand."""
+    d, tokenizer = example_dictionary(), WordTokenizer()
+    frame = pd.DataFrame(dict.fromkeys(HOSTILE, HOSTILE) | {"lines": [HOSTILE] * len(HOSTILE)})
+    frame.index = pd.Index(HOSTILE, name=IMAGE, dtype=object)
+    parts = [text_table(frame, text, index=True).to_html() for text in HOSTILE]
+    parts.append(text_table(region_table(d, tokenizer, range(len(d))), IMAGE).to_html())
+    regions = Regions(d, tokenizer)
+    parts += [region.to_html() for region in regions]
+    card = regions[0].card
+    for text in HOSTILE:
+        pairs, links = [(text, 1.0)], [Link(1, text, text)]
+        parts.append(card_html(replace(
+            card, label=visible(text), promoted=pairs, suppressed=pairs, nearest=links,
+            competitors=links, competitors_of=text, histogram=Histogram([1], [], text),
+        )))  # fmt: skip
+    explorer = RegionExplorer(tokenizer, {(1, 1): d})
+    for text in HOSTILE:
+        explorer.field.value, explorer.query.value = "context", text + "("
+        parts += [w.value for w in (explorer.status, explorer.about, explorer.panel.card)]
+    return parts
+
+
+ALIVE = """const found = document.querySelectorAll('img, textarea, script, iframe, object, form')
+return [...found]
+    .concat([...document.querySelectorAll('*')].filter(e => [...e.attributes]
+        .some(a => a.name.startsWith('on') || /^ *javascript:/i.test(a.value))))
+    .map(e => e.outerHTML.slice(0, 200))"""
+
+
+def test_no_text_lives_in_any_table_or_card(browser, tmp_path):
+    parts = hostile_parts()
+    page = tmp_path / "parts.html"
+    body = "".join(f'<div class="part">{part}</div>' for part in parts)
+    page.write_text(
+        f"<!doctype html><meta charset='utf-8'><title>safe</title><body>{body}</body>",
+        encoding="utf-8",
+    )
+    browser.get(page.as_uri())
+    time.sleep(0.3)
+    assert browser.execute_script(ALIVE) == []
+    assert browser.title == "safe"
+    # No part was torn open by another, and every character that is there can be seen.
+    assert browser.execute_script("return document.querySelectorAll('body > .part').length") == len(
+        parts
+    )
+    said = browser.execute_script(
+        "document.querySelectorAll('style').forEach(e => e.remove());"
+        "return document.body.textContent"
+    )
+    assert not set("\x00\x1b\u202e\ufffd") & set(said)
+    for text in HOSTILE:
+        assert visible(text) in said
+
+
+def test_no_text_lives_in_an_exported_page(browser, tmp_path):
+    words = [LONG if word == " word1" else word for word in WORDS]
+    d = example_dictionary()
+    d.metadata["corpus"] = "".join(HOSTILE)
+    browser.get(export_html(d, tmp_path / "page.html", WordTokenizer(words)).as_uri())
+    own = "document.querySelectorAll('script, form').length"
+    assert browser.execute_script(f"return {own}") == 3
+    browser.execute_script("document.querySelectorAll('script, form').forEach(e => e.remove())")
+    before = browser.title
+    assert SCRIPT in before
+    for k in range(len(d)):
+        browser.execute_script(f"location.hash = '#region-{k}'")
+        until(browser, f"return document.querySelector('#card article').dataset.region === '{k}'")
+        assert browser.execute_script(ALIVE) == []
+        said = browser.execute_script("return document.body.textContent")
+        assert not set("\x00\x1b\u202e") & set(said)
+        assert "x" * 201 not in said
+    assert browser.title == before
 
 
 def test_large_page_opens_in_two_seconds(browser, tmp_path):

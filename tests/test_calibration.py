@@ -1,5 +1,8 @@
 """Tests of epkit.calibration."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +44,72 @@ def test_many_blocks_and_repeated_values(monkeypatch):
     np.testing.assert_allclose(list(found.values()), expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("percentiles", [[0.01, 50, 99.99], [25, 75]])
+def test_equal_distances_and_few_pairs_are_exact(percentiles):
+    for x in (torch.eye(40), torch.eye(3)[:2], torch.eye(5).repeat(20, 1) + 1e-3):
+        u = directions(x, torch.zeros(x.shape[1]))
+        expected = np.percentile(
+            every_distance(x, torch.zeros(x.shape[1])).astype(float), percentiles
+        )
+        assert pair_percentiles(u, percentiles) == pytest.approx(expected.tolist(), abs=1e-12)
+
+
+def test_percentiles_are_exact_to_the_bit(monkeypatch):
+    monkeypatch.setattr(epkit.calibration, "_BLOCK", 50)
+    u = directions(mixture(200, 6), torch.zeros(6))
+    values = torch.cat(list(epkit.calibration._pair_bits(u))).view(torch.float32)
+    wanted = np.linspace(0.5, 99.5, 40)
+    expected = np.percentile(values.double(), wanted)
+    assert pair_percentiles(u, wanted.tolist()) == pytest.approx(expected.tolist(), rel=1e-15)
+
+
+def test_memory_is_bounded_where_most_distances_are_nearly_equal():
+    """Two tight clusters of 3,500: 24 million pairs, half of them in one bin of any histogram."""
+    script = """
+import resource, torch
+from epkit.calibration import pair_percentiles
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+u = torch.eye(4)[:2].repeat(3_500, 1) + 1e-6 * torch.randn(7_000, 4)
+u /= u.norm(dim=1, keepdim=True)
+pair_percentiles(u[:10], [1])
+before = peak()
+low, high = pair_percentiles(u, [1, 75])
+assert low < 1e-4 < .99 < high < 1.01, (low, high)
+assert peak() - before < 200, peak() - before
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_rows": 1}, "max_rows must be at least 2"),
+        ({"max_rows": 10.5}, "max_rows must be a whole number"),
+        ({"max_rows": True}, "max_rows must be a whole number"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": None}, "seed must be"),
+        ({"device": "gpu"}, "device must be"),
+        ({"device": "mps"}, "float64"),
+        ({"centre": [0.0] * 24}, "centre must be"),
+        ({"centre": torch.zeros(1, 24)}, "centre must be"),
+        ({"centre": torch.zeros(7)}, "7 dimensions, expected 24"),
+        ({"centre": torch.full((24,), torch.inf)}, "finite"),
+    ],
+)
+def test_bad_arguments_are_named_in_one_sentence(stream, options, message):
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        epkit.calibrate(stream, [5], **options)
+    assert "\n" not in str(error.value)
+
+
+def test_numpy_and_torch_numbers_are_numbers(stream):
+    expected = list(epkit.calibrate(stream, [2, 5]).thresholds.values())
+    for percentiles in (np.array([2, 5]), torch.tensor([2.0, 5.0]), (np.float32(2), np.int8(5))):
+        cal = epkit.calibrate(stream, percentiles, max_rows=np.int64(9999), seed=np.int32(0))
+        assert list(cal.thresholds.values()) == expected
+
+
 def test_batches_and_numpy_make_no_difference(stream):
     whole = epkit.calibrate(stream, [1, 5])
     parts = epkit.calibrate((part.numpy() for part in stream.split(77)), [1, 5])
@@ -72,10 +141,11 @@ def test_a_shared_centre_is_used(stream):
 
 
 @pytest.mark.parametrize(
-    "percentiles", [[0], [100], [-1], [101], [float("nan")], [True], [], [2, 2]]
+    "percentiles",
+    [[0], [100], [-1], [101], [float("nan")], [True], [], [2, 2], 5, "5", ["5"], [[2, 3]], None],
 )
 def test_bad_percentiles_are_refused(stream, percentiles):
-    with pytest.raises(ValueError, match="percentile"):
+    with pytest.raises((ValueError, TypeError), match="percentile"):
         epkit.calibrate(stream, percentiles)
 
 

@@ -1,5 +1,9 @@
 """Tests of epkit.clustering: the one-at-a-time rule, whatever the batches."""
 
+import subprocess
+import sys
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 import epkit
 from epkit import clustering, geometry
 from epkit.geometry import directions
+from epkit.sums import RegionSums
 
 
 def one_at_a_time(x, centre, threshold):
@@ -28,8 +33,8 @@ def one_at_a_time(x, centre, threshold):
     return exemplar, np.array(region), np.array(distance)
 
 
-def fit(x, centre, threshold, sizes):
-    part = epkit.LeaderClustering(centre, threshold)
+def fit(x, centre, threshold, sizes, precision="auto"):
+    part = epkit.LeaderClustering(centre, threshold, precision=precision)
     for batch in x.split(sizes):
         part.partial_fit(batch)
     return part.dictionary()
@@ -43,18 +48,19 @@ def fit(x, centre, threshold, sizes):
     spread=st.floats(0.01, 2),
     threshold=st.floats(0.001, 1.9),
     block=st.integers(1, 40),
+    precision=st.sampled_from(["single", "half"]),
 )
-def test_equals_the_loop_and_keeps_the_invariants(n, dim, seed, spread, threshold, block):
+def test_equals_the_loop_and_keeps_the_invariants(
+    n, dim, seed, spread, threshold, block, precision
+):
     x = mixture(n, dim, seed, clusters=4, spread=spread)
     centre = torch.zeros(dim)
     exemplar, region, distance = one_at_a_time(x, centre, threshold)
-    before = clustering.ROWS
-    clustering.ROWS = block
-    try:
-        part = epkit.LeaderClustering(centre, threshold)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (clustering, geometry):
+            patch.setattr(module, "ROWS", block)
+        part = epkit.LeaderClustering(centre, threshold, precision=precision)
         got = [part.fit_directions(u) for u in directions(x, centre).split(17)]
-    finally:
-        clustering.ROWS = before
     d = part.dictionary()
     assert d.exemplar_index.tolist() == exemplar
     assert torch.cat([r for r, _ in got]).tolist() == region.tolist()
@@ -74,11 +80,119 @@ def test_every_cut_of_the_stream_gives_the_same_bytes(stream, percentile):
     whole = fit(stream, cal.centre, threshold, len(stream))
     cuts = np.random.default_rng(0).integers(0, 90, size=20).tolist()
     cuts += [len(stream) - sum(cuts)]
-    for sizes in (1, 7, 512, cuts):
-        other = fit(stream, cal.centre, threshold, sizes)
+    for sizes, precision in ((1, "single"), (7, "half"), (512, "half"), (cuts, "single")):
+        other = fit(stream, cal.centre, threshold, sizes, precision)
         for name, value in vars(whole).items():
             if isinstance(value, torch.Tensor):
                 assert torch.equal(value, getattr(other, name)), (name, sizes)
+
+
+def lattice(n, dim, seed=0):
+    """(n, dim) float32 of -1, 0 and 1, no row zero: many duplicates, thousands of exact ties.
+
+    Components of a direction are all 0 or ± the same number, so that a scalar product is a whole
+    multiple of one product and exact in float64: ties are ties in any arithmetic.
+    """
+    x = np.random.default_rng(seed).integers(-1, 2, size=(4 * n, dim))
+    return torch.tensor(x[np.abs(x).sum(1) > 0][:n], dtype=torch.float32)
+
+
+def founded_joined(x, threshold):
+    """The one-at-a-time rule over the float32 directions in plain Python floats."""
+    exemplar, region = [], []
+    rows = directions(x, torch.zeros(x.shape[1])).double().numpy()
+    for i, row in enumerate(rows):
+        d = 1 - rows[exemplar] @ row if exemplar else np.array([np.inf])
+        if d.min() <= threshold:
+            region.append(int(np.flatnonzero(d == d.min())[0]))
+        else:
+            exemplar.append(i)
+            region.append(len(exemplar) - 1)
+    return exemplar, region
+
+
+# Distances that pairs really have: rows of 4 and 3, 4 and 2, 3 and 2 non-zero components.
+A, B, C = (float(np.float32(1 / np.sqrt(m))) for m in (4, 3, 2))
+LATTICES = [
+    (x, threshold, *founded_joined(x, threshold))
+    for x, threshold in (
+        (lattice(2500, 6), 1 - 3 * A * B),
+        (lattice(2500, 5, seed=1), 1 - 2 * A * C),
+        (lattice(2500, 5), 1 - 2 * B * C),
+    )
+]
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    which=st.sampled_from(range(len(LATTICES))),
+    cuts=st.lists(st.integers(0, 400), max_size=12),
+    columns=st.sampled_from([7, 64, 4096]),
+    precision=st.sampled_from(["single", "half"]),
+)
+def test_lattices_of_exact_ties_equal_the_loop_for_every_cut(which, cuts, columns, precision):
+    x, threshold, exemplar, region = LATTICES[which]
+    part = epkit.LeaderClustering(torch.zeros(x.shape[1]), threshold, precision=precision)
+    edges = np.unique(np.clip(np.cumsum([0, *cuts]), 0, len(x)))
+    u = directions(x, torch.zeros(x.shape[1]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geometry, "COLUMNS", columns)
+        got = [part.fit_directions(block)[0] for block in u.tensor_split(edges[1:].tolist())]
+    d = part.dictionary()
+    assert d.exemplar_index.tolist() == exemplar
+    assert torch.cat(got).tolist() == region
+    assert d.counts.tolist() == np.bincount(region).tolist()
+
+
+def test_thousands_of_ties_are_decided_a_few_at_a_time(monkeypatch):
+    sizes, exactly = [], geometry.pairs_distance
+
+    def counted(u, row, v, column):
+        sizes.append(len(row))
+        return exactly(u, row, v, column)
+
+    for module in (geometry, clustering):
+        monkeypatch.setattr(module, "pairs_distance", counted)
+        monkeypatch.setattr(module, "DECIDED", 4)
+    x = torch.cat([torch.eye(300), torch.full((50, 300), 0.1)])  # 50 rows tie with 300 exemplars
+    d = fit(x, torch.zeros(300), 0.96, len(x))
+    assert d.counts.tolist() == [51] + [1] * 299
+    assert 300 <= max(sizes) <= 4 * 300
+
+
+@pytest.mark.parametrize("which", range(len(LATTICES)))
+def test_the_lattices_hold_ties_with_the_threshold_and_between_rivals(which):
+    x, threshold, exemplar, _ = LATTICES[which]
+    u = directions(x, torch.zeros(x.shape[1])).double()
+    apart = 1 - u @ u[exemplar].T
+    assert (apart == threshold).sum() > 1000
+    assert ((apart == apart.amin(1, keepdim=True)).sum(1) > 1).sum() > 100
+    assert len(x.unique(dim=0)) < len(x) / 2
+
+
+@contextmanager
+def float64_by_default():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [lambda: torch.autocast("cpu", torch.bfloat16), torch.inference_mode, float64_by_default],
+    ids=["autocast", "inference_mode", "float64_by_default"],
+)
+def test_the_settings_of_the_session_make_no_difference(stream, setting):
+    plain = epkit.LeaderClustering(torch.zeros(24), 0.1)
+    other = epkit.LeaderClustering(torch.zeros(24), 0.1)
+    plain.partial_fit(stream)
+    with setting():
+        other.partial_fit(stream[:700])
+    other.partial_fit(stream[700:])
+    for name, value in plain.state().items():
+        assert torch.equal(value, other.state()[name]), name
 
 
 def test_order_of_arrival_decides():
@@ -117,12 +231,13 @@ def test_independent_set_follows_long_chains():
     assert clustering.first_independent_set(u, threshold).tolist() == list(range(0, 60, 2))
 
 
-def test_golden_exemplars_counts_and_assignments(golden):
+@pytest.mark.parametrize("precision", ["single", "half"])
+def test_golden_exemplars_counts_and_assignments(golden, precision):
     arrays, about = golden
     x = arrays["activations"]
     for run in about["runs"]:
         p = run["percentile"]
-        part = epkit.LeaderClustering(arrays[f"centre_p{p}"], run["threshold"])
+        part = epkit.LeaderClustering(arrays[f"centre_p{p}"], run["threshold"], precision=precision)
         for i in range(0, len(x), about["build_batch"]):
             part.partial_fit(x[i : i + about["build_batch"]])
         d = part.dictionary()
@@ -155,6 +270,35 @@ def test_a_bad_batch_changes_nothing(stream):
     assert all(torch.equal(value, part.state()[name]) for name, value in before.items())
 
 
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_an_interruption_leaves_whole_blocks(stream, monkeypatch, at, added):
+    monkeypatch.setattr(geometry, "ROWS", 200)
+    part = epkit.LeaderClustering(torch.zeros(24), 0.3).partial_fit(stream[:100])
+    add, calls = RegionSums.add, iter(range(9))
+
+    def interrupted(self, *block):
+        if next(calls) == at:
+            if added:
+                add(self, *block)
+            raise KeyboardInterrupt
+        add(self, *block)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RegionSums, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            part.partial_fit(stream[100:])
+    taken = 100 + 200 * (at + added)
+    assert part.n_activations == taken
+    straight = epkit.LeaderClustering(torch.zeros(24), 0.3)
+    for end in (taken, len(stream)):
+        straight.partial_fit(stream[straight.n_activations : end])
+        part.partial_fit(stream[part.n_activations : end])
+        assert part.n_regions == straight.n_regions
+        for name, value in straight.state().items():
+            assert torch.equal(value, part.state()[name]), name
+
+
 def test_an_empty_batch_is_nothing(stream):
     part = epkit.LeaderClustering(torch.zeros(24), 0.5).partial_fit(stream[:0])
     assert part.n_regions == 0
@@ -162,12 +306,74 @@ def test_an_empty_batch_is_nothing(stream):
         part.dictionary()
 
 
-@pytest.mark.parametrize("threshold", [0, 1e-7, -0.1, 2.1, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "threshold", [0, 1e-7, -0.1, 2.1, float("nan"), float("inf"), True, None, "0.5", [0.5]]
+)
 def test_unusable_thresholds_are_refused(threshold):
-    with pytest.raises(ValueError, match="threshold"):
+    with pytest.raises((ValueError, TypeError), match="threshold"):
         epkit.LeaderClustering(torch.zeros(3), threshold)
 
 
-def test_mps_is_refused():
-    with pytest.raises(ValueError, match="float64"):
-        epkit.LeaderClustering(torch.zeros(3), 0.5, device="mps")
+def test_numpy_numbers_are_thresholds():
+    assert epkit.LeaderClustering(np.zeros(3), np.float32(0.5)).threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "gpu"}, "device must be"),
+        ({"device": 3}, "device must be"),
+        ({"device": "mps"}, "float64"),
+        ({"device": "meta"}, "float64"),
+        ({"precision": "float16"}, "precision must be"),
+        ({"precision": None}, "precision must be"),
+        ({"centre": [0.0, 0.0]}, "centre must be"),
+        ({"centre": torch.zeros(1, 2)}, r"centre must be.*\(1, 2\)"),
+        ({"centre": torch.tensor(0.0)}, "centre must be"),
+        ({"centre": torch.tensor([0.0, torch.nan])}, "finite"),
+        ({"centre": np.array(["a", "b"])}, "floating point"),
+    ],
+)
+def test_bad_arguments_are_named_in_one_sentence(options, message):
+    options = {"centre": torch.zeros(2), "threshold": 0.5} | options
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        epkit.LeaderClustering(**options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        [[1.0, 2.0]],
+        "text",
+        None,
+        3.0,
+        np.array([[1, 2]]),
+        np.array([[True, False]]),
+        np.array([[1.0, None]], dtype=object),
+        np.ones((1, 2), complex),
+        np.ones((1, 2), np.longdouble),
+        torch.ones(1, 2).to_sparse(),
+        torch.ones(1, 2, dtype=torch.complex64),
+        torch.ones(1, 0),
+    ],
+)
+def test_bad_batches_are_named(batch):
+    with pytest.raises((ValueError, TypeError), match="activations must"):
+        epkit.LeaderClustering(torch.zeros(2), 0.5).partial_fit(batch)
+
+
+def test_the_first_batch_of_a_process_is_no_slower():
+    script = (
+        "import time, torch, epkit\n"
+        "part = epkit.LeaderClustering(torch.zeros(16), .5)\n"
+        "x = torch.randn(64, 16)\n"
+        "times = []\n"
+        "for _ in range(4):\n"
+        "    start = time.process_time(); part.partial_fit(x)\n"
+        "    times.append(time.process_time() - start)\n"
+        "assert times[0] - min(times) < .1, times\n"
+        "assert 'torch._dynamo' not in __import__('sys').modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -63,9 +63,9 @@ def regions(counts, coherence):
     n = len(counts)
     exemplars = torch.eye(n)
     sums = RegionSums.empty(n, n, torch.device("cpu"))
-    sums.counts = torch.tensor(counts)
+    sums.table[:, -1] = torch.tensor(counts)
     scale = torch.tensor(coherence, dtype=torch.float64) * sums.counts
-    sums.directions = exemplars.double() * scale[:, None]
+    sums.directions.copy_(exemplars * scale[:, None])
     return Dictionary.from_sums(torch.zeros(n), 0.5, exemplars, torch.arange(n), sums, {})
 
 
@@ -83,7 +83,7 @@ def test_matched_regions_refuse_what_cannot_be():
         matched_regions(d, 2)
     with pytest.raises(ValueError, match="only 1 regions can match"):
         matched_regions(d, 0, 2)
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="region must be in 0 … 2, got int 3"):
         matched_regions(d, 3)
 
 

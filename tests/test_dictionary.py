@@ -1,9 +1,13 @@
 """Tests of epkit.dictionary (and of the file under it, epkit.files)."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from conftest import mixture
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import epkit
 from epkit.geometry import directions
@@ -83,6 +87,82 @@ def test_recount_leaves_regions_without_members_at_their_exemplar(dictionary):
         dictionary.recount(torch.zeros(0, 24))
 
 
+def mean_cosine(dictionary, x):
+    """Float64, to the nearest of the float32 exemplars."""
+    u = directions(x, dictionary.centre).double()
+    return float((u @ dictionary.exemplars.double().T).amax(1).mean())
+
+
+@given(
+    n=st.integers(1, 60), dim=st.integers(2, 8), k=st.integers(1, 12), seed=st.integers(0, 2**20)
+)
+@settings(max_examples=60, deadline=None)
+def test_no_round_of_refining_lowers_the_mean_cosine(n, dim, k, seed):
+    x = mixture(max(n, k), dim, seed, clusters=4)
+    start = epkit.LeaderClustering(torch.zeros(dim), 1e-3).partial_fit(x[:k]).dictionary()
+    fits = [mean_cosine(start.refine(x, rounds), x) for rounds in range(4)]
+    assert all(later >= earlier - 1e-7 for earlier, later in pairwise(fits))
+
+
+def test_refining_is_lloyds_rounds_written_out(stream, dictionary):
+    e, u = dictionary.exemplars.double(), directions(stream, dictionary.centre).double()
+    for _ in range(3):
+        sums = torch.zeros_like(e).index_add_(0, (u @ e.T).argmax(1), u)
+        e = torch.where(sums.any(1, keepdim=True), torch.nn.functional.normalize(sums), e)
+    refined = dictionary.refine(stream, rounds=3)
+    torch.testing.assert_close(refined.exemplars.double(), e, atol=1e-6, rtol=0)
+    region, distance = refined.assign(stream)
+    assert torch.equal(refined.counts, region.bincount(minlength=len(dictionary)))
+    sums = torch.zeros_like(e).index_add_(0, region, u)
+    torch.testing.assert_close(
+        refined.coherence.double(),
+        sums.norm(dim=1) / refined.counts.clamp(min=1),
+        atol=1e-6,
+        rtol=0,
+    )
+    torch.testing.assert_close(
+        refined.distance_mean.double().dot(refined.counts.double()), distance.double().sum()
+    )
+
+
+def test_refining_keeps_what_it_must_and_says_so(stream, dictionary):
+    refined = dictionary.refine(stream.numpy().astype(np.float64), rounds=np.int64(2))
+    assert len(refined) == len(dictionary)
+    assert torch.equal(refined.exemplar_index, dictionary.exemplar_index)
+    assert refined.threshold == dictionary.threshold
+    assert refined.members is None
+    assert refined.metadata == dictionary.metadata | {"recounted": True, "refined": 2}
+    assert refined.n == len(stream)
+
+
+def test_refining_does_not_depend_on_batches(stream, dictionary):
+    whole = dictionary.refine(stream, rounds=3)
+    for sizes in (31, 500):
+        parts = dictionary.refine(stream.split(sizes), rounds=3)
+        assert torch.equal(parts.counts, whole.counts)
+        torch.testing.assert_close(parts.exemplars, whole.exemplars, atol=1e-7, rtol=0)
+
+
+def test_no_round_of_refining_is_a_recount(stream, dictionary):
+    none, again = dictionary.refine(stream, rounds=0), dictionary.recount(stream)
+    for name, value in vars(again).items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(getattr(none, name), value), name
+
+
+def test_refining_leaves_empty_regions_where_they_are(dictionary):
+    few = dictionary.refine(dictionary.exemplars[:2] * 5 + dictionary.centre, rounds=2)
+    assert few.counts.tolist() == [1, 1] + [0] * (len(dictionary) - 2)
+    torch.testing.assert_close(few.exemplars, dictionary.exemplars, atol=1e-6, rtol=0)
+    assert torch.equal(few.exemplars[2:], dictionary.exemplars[2:])
+
+
+@pytest.mark.parametrize("once", [iter, lambda x: (part for part in x), lambda x: map(id, x)])
+def test_refining_refuses_what_can_be_read_once(stream, dictionary, once):
+    with pytest.raises(TypeError, match=r"x is a .* which can be read once"):
+        dictionary.refine(once(stream.split(100)))
+
+
 def test_growth_and_saturation(stream, dictionary):
     seen, regions = dictionary.growth()
     assert seen[0] == 0
@@ -132,6 +212,25 @@ def test_every_flipped_byte_and_every_truncation_is_refused(tmp_path):
         path.write_bytes(sound[:length])
         with pytest.raises(ValueError, match="truncated"):
             epkit.Dictionary.load(path)
+
+
+def test_what_was_loaded_is_no_map_of_its_file(tmp_path, stream):
+    d = with_members(stream)
+    path = d.save(tmp_path / "d.safetensors")
+    back = epkit.Dictionary.load(path)
+    with path.open("r+b") as file:  # in place: the same file under a map
+        file.write(b"\0" * path.stat().st_size)
+    for name, value in d._tensors().items():
+        assert value.numpy().tobytes() == back._tensors()[name].numpy().tobytes(), name
+    path.write_bytes(b"")
+    assert back.exemplars.sum() == d.exemplars.sum()
+
+
+@pytest.mark.parametrize("path", [3, None, "", b"d", ["d"]])
+def test_what_is_no_path_is_refused(dictionary, path):
+    for ask in (dictionary.save, epkit.Dictionary.load):
+        with pytest.raises(TypeError, match="path must be a path"):
+            ask(path)
 
 
 def test_a_missing_file_is_named(tmp_path):

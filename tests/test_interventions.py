@@ -86,7 +86,7 @@ def test_typical_norm_is_a_median():
         (lambda: ablate(torch.ones(8), torch.zeros(7), [0]), "centre must have shape"),
         (lambda: ablate(torch.ones(8), torch.zeros(8), []), "layers"),
         (lambda: ablate(torch.ones(8), torch.zeros(8), [1, 1]), "layers"),
-        (lambda: steer(torch.ones(8), 1.0, 0.0, [0]), "norm must be positive"),
+        (lambda: steer(torch.ones(8), 1.0, 0.0, [0]), "norm must be"),
         (lambda: steer(torch.full((8,), torch.nan), 1.0, 1.0, [0]), "finite"),
         (lambda: swap(torch.ones(8), torch.ones(7), torch.zeros(8), [0]), "dimensions"),
     ],

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "epkit"
 
 METHOD = {"geometry", "calibration", "clustering", "dictionary", "partition"}
 TENSORS = {"members", "readouts", "interventions", "matching", "controls", "stats", "sae"}
-TENSORS |= {"files", "checks"}
+TENSORS |= {"files", "checks", "soundness", "products", "sums"}
 
 
 def modules():

@@ -119,7 +119,7 @@ def test_too_few_texts_are_told_how_many_are_needed(false_alarm, needed):
 
 def test_what_cannot_be_fitted_is_named():
     texts = simulated(np.random.default_rng(0), 30)
-    with pytest.raises(ValueError, match=r"lies in \(0, 1\), not 5"):
+    with pytest.raises(ValueError, match=r"false_alarm must be a finite number in \(0, 1\)"):
         AlarmRule.fit(texts, 5)
     with pytest.raises(ValueError, match="text 3 of those to fit on holds no token"):
         AlarmRule.fit([*texts[:3], torch.empty(0), *texts[3:]])
@@ -127,6 +127,21 @@ def test_what_cannot_be_fitted_is_named():
         AlarmRule.fit([torch.full((4,), 0.5)] * 30)
     with pytest.raises(ValueError, match="the text is empty"):
         AlarmRule.fit(texts).score(torch.empty(0))
+
+
+@pytest.mark.parametrize("text", [[0.1, 0.2], torch.ones(2, 2), "text", None])
+def test_distances_are_a_vector(text):
+    texts = simulated(np.random.default_rng(0), 30)
+    with pytest.raises(TypeError, match=r"must be a \(T,\) tensor of token distances, got"):
+        AlarmRule.fit([*texts, text])
+    with pytest.raises(TypeError, match=r"must be a \(T,\) tensor of token distances, got"):
+        AlarmRule.fit(texts).score(text)
+
+
+def test_distances_are_finite():
+    texts = simulated(np.random.default_rng(0), 30)
+    with pytest.raises(ValueError, match=r"text 30 .* is not finite"):
+        AlarmRule.fit([*texts, torch.tensor([0.2, torch.nan])])
 
 
 # ---- with a model -------------------------------------------------------------------------------
@@ -218,3 +233,31 @@ def test_bad_input_gets_one_sentence(model, dictionary, monitor):
         OODMonitor.fit(dictionary, model, sentences(3, 0), layer=LAYER)
     with pytest.raises(ValueError, match="is not of layer 1 of tiny-llama"):
         OODMonitor.fit(dictionary, model, sentences(30, 0), layer=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"model": "tiny"}, TypeError, "model must be what load_model"),
+        ({"dictionary": 3}, TypeError, "dictionary must be a Dictionary, got int"),
+        ({"texts": "one text"}, TypeError, "expected a list of documents, got one str"),
+        ({"layer": 2.0}, TypeError, "layer must be a whole number, got float"),
+        ({"layer": 7}, ValueError, "layer must be in 0 … 3"),
+        ({"context": "9"}, TypeError, "context must be a whole number"),
+        ({"false_alarm": "0.1"}, TypeError, "false_alarm must be a number"),
+        ({"false_alarm": math.nan}, ValueError, "false_alarm must be a finite number"),
+    ],
+)
+def test_arguments_get_one_sentence(model, dictionary, change, kind, words):
+    given = {"dictionary": dictionary, "model": model, "texts": sentences(30, 0), "layer": LAYER}
+    with pytest.raises(kind, match=words):
+        OODMonitor.fit(**(given | change))
+
+
+def test_what_is_checked_is_a_text(monitor):
+    with pytest.raises(TypeError, match="the text is int"):
+        monitor.check(3)
+    with pytest.raises(ValueError, match="half of a surrogate pair"):
+        monitor.check("a\udc00b")
+    with pytest.raises(TypeError, match="worst must be a whole number"):
+        monitor.check("tea", worst=1.5)

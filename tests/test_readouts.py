@@ -212,15 +212,15 @@ def test_numpy_and_half_precision_come_in(dictionary, x):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda d, x: readouts.top_k(d, x, 0), "k must lie in 1"),
-        (lambda d, x: readouts.top_k(d, x, len(d) + 1), "number of regions"),
-        (lambda d, x: readouts.top_k(d, x, 2.0), "k must lie in 1"),
-        (lambda d, x: readouts.top_k(d, x, True), "k must lie in 1"),
+        (lambda d, x: readouts.top_k(d, x, 0), "k must be"),
+        (lambda d, x: readouts.top_k(d, x, len(d) + 1), "k must be in 1"),
+        (lambda d, x: readouts.top_k(d, x, 2.0), "k must be"),
+        (lambda d, x: readouts.top_k(d, x, True), "k must be"),
         (lambda d, x: readouts.top_k(d, x, 2, of="size"), "of must be one of"),
         (lambda d, x: readouts.cosine(d, x, "median"), "basis must be one of exemplar, mean"),
         (lambda d, x: readouts.one_hot(d, x, "median"), "basis must be one of"),
-        (lambda d, x: readouts.decode(d, torch.zeros(2, 3)), "a readout must have shape"),
-        (lambda d, x: readouts.decode(d, [1.0]), "a readout must have shape"),
+        (lambda d, x: readouts.decode(d, torch.zeros(2, 3)), "a readout f must"),
+        (lambda d, x: readouts.decode(d, [1.0]), "a readout f must"),
         (lambda d, x: readouts.signed(d, x[:, :5]), "5 dimensions, expected 12"),
         (lambda d, x: readouts.top_k(d, x[0], 2), "shape"),
         (lambda d, x: readouts.otsu_cut(d, x, bins=1), "bins must be"),
@@ -229,6 +229,6 @@ def test_numpy_and_half_precision_come_in(dictionary, x):
     ],
 )
 def test_bad_input_gets_one_sentence(dictionary, x, call, words):
-    with pytest.raises(ValueError, match=words) as error:
+    with pytest.raises((ValueError, TypeError), match=words) as error:
         call(dictionary, x)
     assert "\n" not in str(error.value)

@@ -7,9 +7,10 @@ Does not know: where the facts come from.
 """
 
 from dataclasses import dataclass
-from html import escape
 from math import isnan
 from pathlib import Path
+
+from epkit.lm.text import as_html
 
 STYLE = (Path(__file__).parent / "assets" / "card.css").read_text(encoding="utf-8")
 
@@ -20,10 +21,11 @@ TITLES = {
     "farthest": "Farthest members",
 }
 
-SHADE_NOTES = {
-    "shaded": "Shade: cosine u·e of the token's direction with the exemplar. Outlined: the member.",
-    "plain": "Outlined: the member. No shade: it needs the model or its activations.",
-    "pending": "Outlined: the member. Shade and competitors are being computed …",
+COLOUR_NOTES = {
+    "coloured": "Colour: cosine u·e of the token's direction with the exemplar. Outlined: the "
+    "member.",
+    "plain": "Outlined: the member. No colour: it needs the model or its activations.",
+    "pending": "Outlined: the member. Colour and competitors are being computed …",
 }
 
 
@@ -58,11 +60,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says of a region. Texts are visible (no control characters) but not escaped."""
+    """What a card says of a region. Texts are visible (no control characters) but not escaped.
+
+    `colour` is a key of `COLOUR_NOTES`.
+    """
 
     region: int
     label: str
-    n_regions: int
     count: int
     share: float
     coherence: float
@@ -72,7 +76,7 @@ class Card:
     position: int
     exemplar: Context
     members: dict[str, list[Context]]
-    shade: str
+    colour: str
     promoted: list[tuple[str, float]] | None
     suppressed: list[tuple[str, float]] | None
     histogram: Histogram
@@ -102,7 +106,7 @@ def card_html(card: Card, *, links: bool = True) -> str:
         f'<style>{STYLE}</style><article class="epkit-card" data-region="{card.region}">'
         f"{_head(card)}"
         f'<div class="ep-columns"><div class="ep-main">{_section("Exemplar", exemplar)}'
-        f'{"".join(members)}<p class="ep-note">{escape(SHADE_NOTES[card.shade])}</p></div>'
+        f'{"".join(members)}<p class="ep-note">{as_html(COLOUR_NOTES[card.colour])}</p></div>'
         f'<div class="ep-side">{"".join(side)}</div></div></article>'
     )
 
@@ -120,17 +124,17 @@ def measures(card: Card) -> list[tuple[str, str]]:
 
 def _head(card: Card) -> str:
     numbers = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        f"<div><dt>{as_html(name)}</dt><dd>{as_html(value)}</dd></div>"
         for name, value in measures(card)
     )
     return (
         f'<header><h3><span class="ep-number">Region {card.region:,}</span> '
-        f'<code class="ep-token">{escape(card.label)}</code></h3><dl>{numbers}</dl></header>'
+        f'<code class="ep-token">{as_html(card.label)}</code></h3><dl>{numbers}</dl></header>'
     )
 
 
 def _section(title: str, content: str) -> str:
-    return f"<section><h4>{escape(title)}</h4>{content}</section>"
+    return f"<section><h4>{as_html(title)}</h4>{content}</section>"
 
 
 def _concordance(context: Context) -> str:
@@ -145,7 +149,7 @@ def _concordance(context: Context) -> str:
 
 
 def _tokens(context: Context, start: int = 0, stop: int | None = None) -> str:
-    """Tokens of a context, each shaded by its cosine, the member marked."""
+    """Tokens of a context, each coloured by its cosine, the member marked."""
     spans = []
     for i in range(len(context.tokens))[start:stop]:
         cosine = None if context.cosines is None else context.cosines[i]
@@ -153,7 +157,7 @@ def _tokens(context: Context, start: int = 0, stop: int | None = None) -> str:
         if cosine is not None and not isnan(cosine):
             marks += f' style="--c:{max(cosine, 0):.2f}" title="u·e = {cosine:.2f}"'
         tag = "mark" if i == context.at else "span"
-        spans.append(f"<{tag}{marks}>{escape(context.tokens[i])}</{tag}>")
+        spans.append(f"<{tag}{marks}>{as_html(context.tokens[i])}</{tag}>")
     return "".join(spans)
 
 
@@ -161,7 +165,7 @@ def _lens(title: str, pairs: list[tuple[str, float]] | None) -> str:
     if pairs is None:
         return _section(title, '<p class="ep-note">not known without the model</p>')
     rows = "".join(
-        f'<li><code class="ep-token">{escape(text)}</code> <span>{logit:+.1f}</span></li>'
+        f'<li><code class="ep-token">{as_html(text)}</code> <span>{logit:+.1f}</span></li>'
         for text, logit in pairs
     )
     return _section(title, f'<ol class="ep-lens">{rows}</ol>')
@@ -169,15 +173,15 @@ def _lens(title: str, pairs: list[tuple[str, float]] | None) -> str:
 
 def _links(links: list[Link], what: str) -> str:
     rows = "".join(
-        f"<li><b>{link.region}</b> "
-        f'<code class="ep-token">{escape(link.label)}</code> <span>{escape(link.value)}</span></li>'
+        f'<li><b>{link.region}</b> <code class="ep-token">{as_html(link.label)}</code> '
+        f"<span>{as_html(link.value)}</span></li>"
         for link in links
     )
-    return f'<p class="ep-note">{escape(what)}</p><ol class="ep-links">{rows}</ol>'
+    return f'<p class="ep-note">{as_html(what)}</p><ol class="ep-links">{rows}</ol>'
 
 
 def _caption(card: Card) -> str:
-    return f'<p class="ep-note">{escape(card.histogram.of)}; line: mean ± sd; axis: 0 to θ</p>'
+    return f'<p class="ep-note">{as_html(card.histogram.of)}; line: mean ± sd; axis: 0 to θ</p>'
 
 
 def histogram_svg(card: Card, width: int = 240, height: int = 56) -> str:
@@ -209,5 +213,5 @@ def histogram_svg(card: Card, width: int = 240, height: int = 56) -> str:
     about = f"Distances of {card.histogram.of}, from 0 to {card.threshold:.3f}"
     return (
         f'<svg class="ep-histogram" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(about)}">{"".join(marks)}</svg>'
+        f'aria-label="{as_html(about)}">{"".join(marks)}</svg>'
     )

@@ -1,34 +1,31 @@
 """RegionExplorer: look through the regions of an atlas in a notebook, with plain ipywidgets.
 
 Few widgets, kept and changed in place, so that a click costs little and the focus of the keyboard
-stays where it is. Text reaches the page as widget labels (never read as HTML) or through `cards`
-(escaped). What takes longer than a click, shading contexts through the model and counting all
-activations, is done in short steps between clicks, and the card is drawn again when it is done.
+stays where it is. Text reaches the page as widget labels, which are never read as HTML, or escaped.
+Clicks are answered one after the other, each in whole, whatever thread they come in.
 
-Does not know: how regions are searched, or what a card says.
+Does not know: how regions are searched, or how one region is shown (`panel`).
 """
 
-import asyncio
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 
 import ipywidgets as w
 
-from epkit.build_state import Atlas
-from epkit.inspect.card import Link, card_html
-from epkit.inspect.facts import LINKS
+from epkit.atlas import Atlas
+from epkit.inspect.panel import RegionPanel
 from epkit.inspect.prompt import PromptTokens
-from epkit.inspect.region_list import COLUMNS, PAGE, SORTS, RegionList
-from epkit.inspect.regions import Regions, inspect
+from epkit.inspect.regions import Regions
+from epkit.inspect.search import COLUMNS, PAGE, SORTS, RegionList
 from epkit.lm.lens import LogitLens
-from epkit.lm.models import ONE_AT_A_TIME
 from epkit.lm.store import ActivationSet
+from epkit.lm.text import as_html
 
 STYLE = (Path(__file__).parent / "assets" / "explorer.css").read_text(encoding="utf-8")
 
-FIELDS = {
+SEARCHED = {
     "token": "member tokens",
     "context": "text around them (regex)",
     "lens": "promoted tokens",
@@ -40,16 +37,17 @@ class RegionExplorer(w.VBox):
 
     Parameters
     ----------
-    model : the model the atlas was built on; with only its tokenizer, prompts and shade are left
+    model : the model the atlas was built on; with only its tokenizer, prompts and colour are left
         out.
     atlas : {(layer, percentile): Dictionary} of `build` or `load_atlas`.
     lens : {(layer, percentile): LogitLens} of the dictionaries' means, where they are known.
-    activations : the `cached` set the atlas was built from: contexts are then shaded at once, and
+    activations : the `cached` set the atlas was built from: contexts are then coloured at once, and
         histograms and competitors are those of all activations.
 
     Raises
     ------
-    ValueError : an empty atlas; whatever `inspect` raises for a dictionary of it.
+    TypeError : an atlas that is no mapping.
+    ValueError : an empty atlas; whatever `Regions` raises for a dictionary of it.
     """
 
     def __init__(
@@ -60,17 +58,21 @@ class RegionExplorer(w.VBox):
         lens: Mapping[tuple[int, float], LogitLens] | None = None,
         activations: ActivationSet | None = None,
     ) -> None:
+        if not isinstance(atlas, Mapping):
+            raise TypeError(
+                f"atlas must be {{(layer, percentile): Dictionary}}, got a {type(atlas).__name__}"
+            )
         if not atlas:
             raise ValueError("the atlas is empty: build or load at least one dictionary")
         self._model, self._atlas = model, atlas
         self._lens, self._activations = lens or {}, activations
         self._lists: dict[tuple[int, float], RegionList] = {}
         self._deaf = False
-        self._task: asyncio.Task | None = None
+        self._one_at_a_time = threading.RLock()
         self._history: list[int] = []
         self.region = 0
         self._make_controls()
-        self._make_region()
+        self._make_list()
         super().__init__([w.HTML(f"<style>{STYLE}</style>"), *self._rows()])
         self.add_class("epkit-explorer")
         self._listen()
@@ -83,7 +85,7 @@ class RegionExplorer(w.VBox):
         self.layer = _choice("Layer", [(str(x), x) for x in layers])
         self.percentile = _choice("Percentile", self._percentiles(layers[0]))
         self.about = w.HTML()
-        self.field = _choice("Search in", [(text, name) for name, text in FIELDS.items()])
+        self.field = _choice("Search in", [(text, name) for name, text in SEARCHED.items()])
         self.query = w.Text(
             placeholder="type and press Enter",
             continuous_update=False,
@@ -93,9 +95,9 @@ class RegionExplorer(w.VBox):
         self.query.style.description_width = "24px"
         self.sort = _choice("Sort by", [(text, name) for name, text in SORTS.items()])
         self.status = w.HTML()
-        self.prompt = PromptTokens(self._model)
+        self.prompt = PromptTokens(self._model, self._one_at_a_time)
 
-    def _make_region(self) -> None:
+    def _make_list(self) -> None:
         # Buttons, since JupyterLab takes the arrow keys of a select for its own shortcuts.
         self.list = w.ToggleButtons(options=[])
         self.list.add_class("epkit-list")
@@ -104,10 +106,7 @@ class RegionExplorer(w.VBox):
         self.next = w.Button(description="next ›", layout=small)
         self.back = w.Button(description="← back", tooltip="the region before", layout=small)
         self.page = w.Label()
-        self.nearest = [w.Button() for _ in range(LINKS)]
-        self.competitors = [w.Button() for _ in range(LINKS)]
-        self.competitors_of = w.Label("Competitors")
-        self.card = w.HTML()
+        self.panel = RegionPanel(self._one_at_a_time)
 
     def _rows(self) -> list[w.Widget]:
         def bar(*children: w.Widget) -> w.HBox:
@@ -115,19 +114,10 @@ class RegionExplorer(w.VBox):
             box.add_class("epkit-bar")
             return box
 
-        links = []
-        for label, buttons in (
-            (w.Label("Nearest regions"), self.nearest),
-            (self.competitors_of, self.competitors),
-        ):
-            links.append(w.HBox([label, *buttons]))
-            links[-1].add_class("epkit-links")
-        columns = w.HTML(f'<div class="epkit-columns">{escape(COLUMNS)}</div>')
+        columns = w.HTML(f'<div class="epkit-columns">{as_html(COLUMNS)}</div>')
         left = w.VBox([columns, self.list, bar(self.previous, self.next, self.page, self.back)])
-        right = w.VBox([*links, self.card])
         left.add_class("epkit-left")
-        right.add_class("epkit-right")
-        body = w.HBox([left, right])
+        body = w.HBox([left, self.panel])
         body.add_class("epkit-body")
         return [
             bar(self.layer, self.percentile, self.about),
@@ -139,21 +129,30 @@ class RegionExplorer(w.VBox):
         ]
 
     def _listen(self) -> None:
-        def on(widget: w.Widget, act) -> None:
-            widget.observe(lambda change: None if self._deaf else act(change["new"]), "value")
+        def on(widget: w.Widget, act: Callable) -> None:
+            heard = self._in_turn(lambda change: None if self._deaf else act(change["new"]))
+            widget.observe(heard, "value")
 
         on(self.layer, self._choose_layer)
         on(self.percentile, lambda _: self._open_dictionary())
         on(self.field, lambda _: self._search())
         on(self.query, lambda _: self._search())
         on(self.sort, lambda _: self._fill_list(0))
-        on(self.list, lambda region: region is not None and self._go(region, from_list=True))
+        on(self.list, lambda _: self._choose_line())
         self.prompt.on_choose(self.go)
-        self.previous.on_click(lambda _: self._fill_list(self._page - 1))
-        self.next.on_click(lambda _: self._fill_list(self._page + 1))
-        self.back.on_click(lambda _: self._go_back())
-        for button in (*self.nearest, *self.competitors):
-            button.on_click(lambda b: self.go(b.region))
+        self.panel.on_choose(self.go)
+        self.previous.on_click(self._in_turn(lambda _: self._fill_list(self._page - 1)))
+        self.next.on_click(self._in_turn(lambda _: self._fill_list(self._page + 1)))
+        self.back.on_click(self._in_turn(lambda _: self._go_back()))
+
+    def _in_turn(self, act: Callable) -> Callable:
+        """The act, begun when the one before it is over, whatever thread it comes in."""
+
+        def alone(value: object) -> None:
+            with self._one_at_a_time:
+                act(value)
+
+        return alone
 
     @contextmanager
     def _unheard(self) -> Iterator[None]:
@@ -181,10 +180,16 @@ class RegionExplorer(w.VBox):
             self.percentile.value = before if (layer, before) in self._atlas else options[0][1]
         self._open_dictionary()
 
+    def _choose_line(self) -> None:
+        if self.list.value is not None:  # as it is now: the list may have been another at the click
+            self._go(self.list.value, from_list=True)
+
     def _open_dictionary(self) -> None:
         key = (self.layer.value, self.percentile.value)
+        if key not in self._atlas:
+            return  # the layer was changed meanwhile; its turn comes
         if key not in self._lists:
-            regions = inspect(
+            regions = Regions(
                 self._atlas[key],
                 self._model,
                 lens=self._lens.get(key),
@@ -205,7 +210,8 @@ class RegionExplorer(w.VBox):
 
     def _search(self) -> None:
         try:
-            if self.field.value == "lens" and self.query.value and not self._current.lens_ready:
+            asked = self.query.value and self.field.value == "lens"
+            if asked and not self.regions.promoted.complete:
                 self._say("working out the promoted tokens of all regions, once …")
             line = self._current.search(self.field.value, self.query.value)
         except ValueError as error:
@@ -228,9 +234,9 @@ class RegionExplorer(w.VBox):
         self.page.value = f"{first:,}–{page * PAGE + len(shown):,} of {len(rows):,}"
 
     def go(self, region: int) -> None:
-        """Show a region."""
-        self.regions[region]  # raises for one that is not there
-        self._go(int(region), from_list=False)
+        """Show a region. Raises IndexError for one that is not there."""
+        with self._one_at_a_time:
+            self._go(self.regions[region].index, from_list=False)
 
     def _go(self, region: int, from_list: bool) -> None:
         if region != self.region:
@@ -252,46 +258,12 @@ class RegionExplorer(w.VBox):
             self.back.disabled = not self._history
 
     def _show(self) -> None:
-        self._draw()
         self.back.disabled = not self._history
-        if self.regions.pending(self.region):
-            # A task of a region that is no longer on show ends by itself. Without an event loop (a
-            # script) the card stays as it is, and says so.
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                return
-            self._task = loop.create_task(self._refine(self.regions, self.region))
-
-    async def _refine(self, regions: Regions, region: int) -> None:
-        try:
-            steps = regions.refine(region)
-            more = True
-            while more and self._on_show(regions, region):
-                with ONE_AT_A_TIME:
-                    more = next(steps, self) is not self
-                await asyncio.sleep(0.01)  # clicks that came meanwhile are answered here
-            with ONE_AT_A_TIME:
-                if self._on_show(regions, region):
-                    self._draw(refined=True)
-        except (RuntimeError, ValueError) as error:
-            self._say(f"the contexts could not be shaded: {error}", alert=True)
-
-    def _on_show(self, regions: Regions, region: int) -> bool:
-        return self.regions is regions and self.region == region
-
-    def _draw(self, refined: bool = False) -> None:
-        card = self.regions.card(self.region, refined=refined)
-        self.card.value = card_html(card, links=False)
-        waiting = self.regions.pending(self.region) and not card.competitors
-        of = "being counted …" if waiting else f"second for {card.competitors_of}"
-        self.competitors_of.value = f"Competitors ({of})"
-        _set_links(self.nearest, card.nearest, "{} from this exemplar")
-        _set_links(self.competitors, card.competitors, "second {}")
+        self.panel.show(self.regions, self.region)
 
     def _say(self, text: str, alert: bool = False) -> None:
         role = "alert" if alert else "status"
-        self.status.value = f'<div class="epkit-status" role="{role}">{escape(text)}</div>'
+        self.status.value = f'<div class="epkit-status" role="{role}">{as_html(text)}</div>'
 
 
 def _choice(name: str, options: list[tuple[str, object]]) -> w.ToggleButtons:
@@ -300,13 +272,3 @@ def _choice(name: str, options: list[tuple[str, object]]) -> w.ToggleButtons:
     choice.style.description_width = "70px"
     choice.add_class("epkit-choice")
     return choice
-
-
-def _set_links(buttons: list[w.Button], links: list[Link], tooltip: str) -> None:
-    """Name buttons after regions; those left over are not shown."""
-    for i, button in enumerate(buttons):
-        button.layout.display = "" if i < len(links) else "none"
-        if i < len(links):
-            button.region = links[i].region
-            button.description = f"{links[i].region} {links[i].label}"
-            button.tooltip = f"region {links[i].region}: " + tooltip.format(links[i].value)

@@ -1,6 +1,6 @@
-"""What a group of tokens evidently shares, by a rule that anyone can apply again.
+"""What a group of tokens shares, by a rule that anyone can apply again.
 
-A trait is evident when at least `SHARE` of the group have it. The first of these that holds is
+A trait is shared when at least `SHARE` of the group have it. The first of these that holds is
 named, from the narrowest to the broadest:
 
 1. token      the same text, its leading space included;
@@ -22,6 +22,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from epkit.checks import number
+
 SHARE = 0.75
 
 FUNCTION_WORDS = {
@@ -39,8 +41,8 @@ _KIND_OF = {word: kind for kind, words in FUNCTION_WORDS.items() for word in wor
 _PUNCTUATION = set(".,;:!?'\"()-…–—‘’“”")
 
 
-class Evident(NamedTuple):
-    """What is shared, and by what share of the group; kind "none" where no trait is evident.
+class SharedPattern(NamedTuple):
+    """What is shared, and by what share of the group; kind "none" where no trait is.
 
     With "none", `what` and `share` are those of the trait that came nearest.
     """
@@ -53,8 +55,10 @@ class Evident(NamedTuple):
         return f"{'after ' if self.kind == 'after' else ''}{self.what!r} ({self.share:.0%})"
 
 
-def evident(tokens: Sequence[str], before: Sequence[str], share: float = SHARE) -> Evident:
-    """What tokens evidently share, by the rule of this module.
+def shared_pattern(
+    tokens: Sequence[str], before: Sequence[str], share: float = SHARE
+) -> SharedPattern:
+    """What tokens share, by the rule of this module.
 
     Parameters
     ----------
@@ -64,24 +68,25 @@ def evident(tokens: Sequence[str], before: Sequence[str], share: float = SHARE) 
 
     Raises
     ------
-    ValueError : no tokens, lists of different lengths, or a share outside (0.5, 1].
+    TypeError : a share that is no number.
+    ValueError : no tokens, lists of different lengths, or a share outside (0.5, 1], in which more
+        than one trait could win.
     """
     if not tokens or len(tokens) != len(before):
         raise ValueError(
             f"need one preceding text per token and at least one token, got {len(tokens)} tokens "
             f"and {len(before)} preceding texts"
         )
-    if not 0.5 < share <= 1:
-        raise ValueError(f"share must lie in (0.5, 1], so that one trait can win; got {share}")
-    nearest = Evident("none", "nothing", 0.0)
+    share = number("share", share, 0.5, 1, open_low=True)
+    nearest = SharedPattern("none", "nothing", 0.0)
     for kind, trait_of in TRAITS.items():
         values = [trait_of(pair) for pair in zip(tokens, before, strict=True)]
         found = Counter(value for value in values if value)
         what, count = found.most_common(1)[0] if found else ("nothing", 0)
         if count >= share * len(tokens):
-            return Evident(kind, what, count / len(tokens))
+            return SharedPattern(kind, what, count / len(tokens))
         if count / len(tokens) > nearest.share:
-            nearest = Evident("none", what, count / len(tokens))
+            nearest = SharedPattern("none", what, count / len(tokens))
     return nearest
 
 

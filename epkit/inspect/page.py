@@ -11,23 +11,20 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from epkit import files
+from epkit.checks import whole
 from epkit.dictionary import Dictionary
-from epkit.geometry import distances
-from epkit.inspect.card import SHADE_NOTES, STYLE, TITLES
-from epkit.inspect.facts import EXEMPLAR_WIDTH, LINKS
-from epkit.inspect.regions import Regions, inspect
-from epkit.inspect.shading import context_cosines
+from epkit.inspect.card import COLOUR_NOTES, STYLE, TITLES
+from epkit.inspect.evidence import context_cosines, nearest_exemplars
+from epkit.inspect.regions import EXEMPLAR_WIDTH, LINKS, Regions
 from epkit.lm.lens import LogitLens
 from epkit.lm.store import ActivationSet
-from epkit.lm.text import label_of, visible
+from epkit.lm.text import LONGEST, as_html, label_of, visible
 from epkit.members import KEPT
 from epkit.progress import progress
 
@@ -37,9 +34,9 @@ WIDTH = 10
 """Tokens on either side of a member; fewer than on a card in a notebook, for the file's size."""
 
 SPANS = 2000
-"""Contexts that are shaded at a time."""
+"""Contexts that are coloured at a time."""
 
-SHADES = "0123456789abcdefghijklmnopqrstuvwxyz"
+LEVELS = "0123456789abcdefghijklmnopqrstuvwxyz"
 """A cosine is one character: that of round(35 · cosine), "0" below 0, "-" where there is none."""
 
 
@@ -57,19 +54,18 @@ def export_html(
 
     Parameters
     ----------
-    dictionary, model_or_tokenizer, lens, activations : as in `inspect`. Given a model and no
+    dictionary, model_or_tokenizer, lens, activations : as for `Regions`. Given a model and no
         activations, every window that holds a shown member is run through the model once; given
-        only a tokenizer, the page has no shade.
+        only a tokenizer, the page has no colour.
     path : of the file, which is written beside and moved into place.
     contexts : members of each kind shown for a region, 1 … 8.
 
     Raises
     ------
-    ValueError : contexts out of range, or whatever `inspect` raises.
+    ValueError : contexts out of range, or whatever `Regions` raises.
     """
-    if not isinstance(contexts, int) or not 1 <= contexts <= KEPT:
-        raise ValueError(f"contexts must lie in 1 … {KEPT}, the members kept, not {contexts!r}")
-    regions = inspect(dictionary, model_or_tokenizer, lens=lens, activations=activations)
+    contexts = whole("contexts", contexts, 1, KEPT)
+    regions = Regions(dictionary, model_or_tokenizer, lens=lens, activations=activations)
     page = _page(_data(regions, contexts, show_progress), regions)
     path = Path(path)
     files.write_text(path, page)
@@ -83,7 +79,7 @@ def _page(data: dict, regions: Regions) -> str:
     script = (ASSETS / "regions.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {
-        "title": escape(_title(regions.dictionary)),
+        "title": as_html(_title(regions.dictionary), LONGEST),
         "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'",
         "style": STYLE + (ASSETS / "regions.css").read_text(encoding="utf-8"),
@@ -116,7 +112,7 @@ class _Texts:
     def __init__(self, regions: Regions, tokens: list[np.ndarray]) -> None:
         ids, n = np.unique(np.concatenate(tokens), return_counts=True)
         ids = ids[np.argsort(-n, kind="stable")]
-        self.texts = [visible(t) for t in regions.texts(ids)]
+        self.texts = [visible(t, LONGEST) for t in regions.texts(ids)]
         self._number = np.zeros(int(ids.max()) + 1, dtype=np.int64)
         self._number[ids] = np.arange(len(ids))
 
@@ -125,23 +121,13 @@ class _Texts:
 
 
 def _data(regions: Regions, contexts: int, show: bool) -> dict:
-    d = regions.dictionary
-    spans = _Spans(regions, contexts)
-    shade = list(_shades(regions, spans, show))
-    if regions.census is not None:
-        _count(regions, show)
+    d, counts = regions.dictionary, regions.counts
+    if counts is not None:
+        counts.finish(show)
+    gap, near = nearest_exemplars(d, LINKS)
+    lens = regions.promoted.of(np.arange(len(regions)))
     texts = _Texts(regions, [regions.text.tokens])
-    shown = [
-        _context(regions, texts, a, at, b, gap, s)
-        for a, at, b, gap, s in zip(*spans.columns(), shade, strict=True)
-    ]
-    rows = [[] for _ in range(len(regions))]
-    for region, kind, context in zip(spans.region, spans.kind, shown, strict=True):
-        rows[region].append([kind, *context])
-    lens = regions.lens(np.arange(len(regions)))
-    gap, near = _nearest(d)
     return {
-        "title": _title(d),
         "n": d.n,
         "threshold": d.threshold,
         "texts": texts.texts,
@@ -151,18 +137,18 @@ def _data(regions: Regions, contexts: int, show: bool) -> dict:
         "mean": _rounded(d.distance_mean),
         "std": _rounded(d.distance_std),
         "position": d.exemplar_index.tolist(),
-        "contexts": rows,
+        "contexts": _contexts(regions, texts, contexts, show),
         "nearest": near.tolist(),
         "gaps": _rounded(gap),
-        "competitors": _runners_up(regions),
-        "bars": regions.census.histogram.tolist() if regions.census else None,
+        "competitors": counts and [counts.second(k, LINKS) for k in range(len(regions))],
+        "bars": counts and counts.histogram.tolist(),
         "sample": [_rounded(x[~x.isnan()]) for x in d.members.random_distance],
         "promoted": _lens_rows(regions, lens, "promoted"),
         "suppressed": _lens_rows(regions, lens, "suppressed"),
         "kinds": ["exemplar", *TITLES],
         "titles": TITLES,
-        "shades": SHADES,
-        "note": SHADE_NOTES["plain" if regions.source is None else "shaded"],
+        "levels": LEVELS,
+        "note": COLOUR_NOTES["plain" if regions.source is None else "coloured"],
     }
 
 
@@ -199,18 +185,26 @@ class _Spans:
             np.where(first, b, a) for a, b in zip(narrow, wide, strict=True)
         )
 
-    def columns(self) -> tuple[np.ndarray, ...]:
-        return self.low, self.at, self.high, self.distance
+
+def _contexts(regions: Regions, texts: _Texts, contexts: int, show: bool) -> list[list]:
+    """Of every region, its contexts: [kind, place of the member, distance, texts, levels]."""
+    spans = _Spans(regions, contexts)
+    rows = [[] for _ in range(len(regions))]
+    for i, levels in enumerate(_levels(regions, spans, show)):
+        low, at, high = int(spans.low[i]), int(spans.at[i]), int(spans.high[i])
+        said = texts.of(regions.text.tokens[low:high]).tolist()
+        context = [spans.kind[i], at - low, round(float(spans.distance[i]), 4), said]
+        rows[spans.region[i]].append(context if levels is None else [*context, levels])
+    return rows
 
 
-def _shades(regions: Regions, spans: _Spans, show: bool) -> Iterator[str | None]:
-    """One string per context, a character per token; None without activations."""
+def _levels(regions: Regions, spans: _Spans, show: bool) -> list[str | None]:
+    """Cosines of every context, a character per token; None without activations."""
     if regions.source is None:
-        yield from [None] * len(spans.low)
-        return
-    levels, shades = np.array([*SHADES, "-"]), [""] * len(spans.low)
+        return [None] * len(spans.low)
+    signs, levels = np.array([*LEVELS, "-"]), [""] * len(spans.low)
     order = np.argsort(spans.low, kind="stable")
-    with progress(len(order), "contexts", "shade", show=show) as update:
+    with progress(len(order), "contexts", "colour", show=show) as update:
         for first in range(0, len(order), SPANS):
             rows = order[first : first + SPANS]
             cosines = context_cosines(
@@ -220,37 +214,9 @@ def _shades(regions: Regions, spans: _Spans, show: bool) -> Iterator[str | None]
             regions.source.forget()
             for i, cosine in zip(rows, cosines, strict=True):
                 level = np.rint(35 * np.nan_to_num(cosine).clip(0, 1)).astype(np.int64)
-                shades[i] = "".join(levels[np.where(np.isnan(cosine), len(SHADES), level)])
+                levels[i] = "".join(signs[np.where(np.isnan(cosine), len(LEVELS), level)])
             update(first + len(rows))
-    yield from shades
-
-
-def _context(regions, texts: _Texts, low, at, high, gap, shade) -> list:
-    tokens = texts.of(regions.text.tokens[low:high]).tolist()
-    return [int(at - low), round(float(gap), 4), tokens, *([] if shade is None else [shade])]
-
-
-def _count(regions: Regions, show: bool) -> None:
-    with progress(len(regions.source.x), "activations", "count", show=show) as update:
-        for done, _ in enumerate(regions.census.steps(), start=1):
-            update(min(done * regions.census.block, len(regions.source.x)))
-
-
-def _nearest(d: Dictionary) -> tuple[torch.Tensor, torch.Tensor]:
-    """Distances and indices of the nearest other exemplars: (K, L) each, L = min(LINKS, K - 1)."""
-    most, parts = min(LINKS, len(d) - 1), []
-    for first in range(0, len(d), 512):
-        gap = distances(d.exemplars[first : first + 512], d.exemplars)
-        own = torch.arange(len(gap), device=gap.device)
-        gap[own, own + first] = torch.inf
-        parts.append(gap.topk(most, dim=1, largest=False))
-    return torch.cat([p.values for p in parts]).cpu(), torch.cat([p.indices for p in parts]).cpu()
-
-
-def _runners_up(regions: Regions) -> list | None:
-    if regions.census is None:
-        return None
-    return [regions.census.runners_up(k, LINKS) for k in range(len(regions))]
+    return levels
 
 
 def _lens_rows(regions: Regions, lens: LogitLens | None, kind: str) -> list | None:

@@ -3,6 +3,7 @@
 Does not know: what choosing a token does.
 """
 
+import threading
 from collections.abc import Callable
 
 import ipywidgets as w
@@ -23,9 +24,12 @@ class PromptTokens(w.VBox):
 
     A token's hue is its region's; the fuller the colour, the nearer it is to the exemplar; a
     dashed border means that it lies outside the threshold of every region.
+
+    one_at_a_time : held while anything is shown or chosen.
     """
 
-    def __init__(self, model) -> None:
+    def __init__(self, model, one_at_a_time: threading.RLock) -> None:
+        self._one_at_a_time = one_at_a_time
         self._model = model if isinstance(model, LanguageModel) else None
         self._regions: Regions | None = None
         self._found: torch.Tensor | None = None
@@ -60,6 +64,10 @@ class PromptTokens(w.VBox):
         self._show()
 
     def _show(self) -> None:
+        with self._one_at_a_time:
+            self._read_and_fill()
+
+    def _read_and_fill(self) -> None:
         chunk = self._read(self.text.value) if self.text.value else None
         self._deaf = True
         if chunk is None:
@@ -95,8 +103,9 @@ class PromptTokens(w.VBox):
         self.colours.value = f"<style>{' '.join(rules)}</style>"
 
     def _chosen(self, change: dict) -> None:
-        if not self._deaf and change["new"] is not None:
-            self._choose(self._found[change["new"]])
+        with self._one_at_a_time:
+            if not self._deaf and change["new"] is not None:
+                self._choose(int(self._found[change["new"]]))
 
 
 def _look(region: int, distance: float, threshold: float) -> str:

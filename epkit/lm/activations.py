@@ -12,6 +12,7 @@ This module does not know what is done with the activations, nor where they are 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 import json
@@ -20,12 +21,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import nnsight
 import torch
 
+from epkit.checks import one_of, several, whole
 from epkit.lm.chunks import Chunk
 from epkit.lm.corpora import as_corpus
 from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, blocks
 from epkit.lm.tokens import Encoder, Window
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same inputs give other activations than before: old caches are then ignored."""
 
 BUCKET = {"cpu": 64, "mps": 64, "cuda": 128}
@@ -59,8 +61,8 @@ class ActivationStream:
     after BOS): directions are normalised, and the centre is robust to norms. A tokenizer without
     BOS has its sink on the first token of a window, which stays as well.
 
-    Empty documents are passed over. Raises ValueError for layers, context or positions that
-    cannot be.
+    Empty documents are passed over. Raises ValueError or TypeError for a model, layers, context,
+    positions or batch_tokens that cannot be.
     """
 
     def __init__(
@@ -73,19 +75,24 @@ class ActivationStream:
         positions: str = "all",
         batch_tokens: int | None = None,
     ):
+        if not isinstance(model, LanguageModel):
+            raise TypeError(
+                f"model must be a LanguageModel, got {model!r:.60}; load it with "
+                + (f"epkit.load_model({model!r})" if isinstance(model, str) else "epkit.load_model")
+            )
         self.model = model
         self.corpus = as_corpus(texts)
         self.layers = _checked_layers(layers, model)
         self.d_model = model.d_model
-        self.context = context
-        self.positions = positions
+        longest = getattr(model.module.config, "max_position_embeddings", None)
+        self.context = whole(f"context for {model.name}", context, 2, longest)
+        self.positions = one_of("positions", positions, ("all", "final"))
         self.bucket = BUCKET[model.device.type]
-        self.batch_tokens = batch_tokens or BATCH_TOKENS[model.device.type]
-        longest = getattr(model.module.config, "max_position_embeddings", None) or context
-        if not 2 <= context <= longest:
-            raise ValueError(f"context must lie in 2 … {longest} for {model.name}, not {context}")
-        if positions not in ("all", "final"):
-            raise ValueError(f"positions must be 'all' or 'final', not {positions!r}")
+        self.batch_tokens = (
+            BATCH_TOKENS[model.device.type]
+            if batch_tokens is None
+            else whole("batch_tokens", batch_tokens, 1)
+        )
         self.fingerprint = self._fingerprint()
 
     @property
@@ -94,6 +101,7 @@ class ActivationStream:
         return {
             "model": self.model.name,
             "revision": self.model.revision,
+            "weights": self.model.origin,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "corpus": self.corpus.name,
             "split": self.corpus.split,
@@ -104,7 +112,7 @@ class ActivationStream:
         }
 
     def _fingerprint(self) -> str:
-        """A hash (hex) of everything that changes the stream's bytes."""
+        """A hash (hex) of everything that changes the stream's bytes, whichever layers are read."""
         tokenizer = self.model.tokenizer
         parts = {
             "format": [FORMAT, self.bucket, self.batch_tokens],
@@ -112,11 +120,16 @@ class ActivationStream:
             "tokenizer": [len(tokenizer), tokenizer.bos_token_id, tokenizer.chat_template],
             "device": self.model.device.type,
             "corpus": self.corpus.fingerprint,
-            "layers": self.layers,
             "context": self.context,
             "positions": self.positions,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def with_layers(self, layers: Sequence[int]) -> ActivationStream:
+        """The same stream read after other blocks: same windows, batches and fingerprint."""
+        other = copy.copy(self)
+        other.layers = _checked_layers(layers, self.model)
+        return other
 
     def windows(self) -> Iterator[Window]:
         """All windows in stream order, tokenised as they are asked for."""
@@ -210,15 +223,10 @@ class ActivationStream:
 
 
 def _checked_layers(layers: Sequence[int], model: LanguageModel) -> tuple[int, ...]:
-    layers = tuple(layers)
-    if not layers or len(set(layers)) < len(layers):
-        raise ValueError(f"layers must be one or more different layers, not {list(layers)}")
-    if not all(isinstance(x, int) and 0 <= x < model.n_layers for x in layers):
-        raise ValueError(
-            f"layers must be integers in 0 … {model.n_layers - 1} for {model.name}, "
-            f"not {list(layers)}"
-        )
-    return tuple(sorted(layers))
+    checked = [whole("layers", x, 0, model.n_layers - 1) for x in several("layers", layers)]
+    if len(set(checked)) < len(checked):
+        raise ValueError(f"layers must be different layers, got {checked}")
+    return tuple(sorted(checked))
 
 
 def _batches(order: list[int], lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:

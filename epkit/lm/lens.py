@@ -19,8 +19,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from epkit import checks
 from epkit.geometry import as_activations, full_precision
-from epkit.lm.models import LanguageModel, final_norm, unembedding
+from epkit.lm.models import (
+    ONE_AT_A_TIME,
+    LanguageModel,
+    check_model,
+    final_norm,
+    unembedding,
+)
 
 REGIONS = 2048
 """Directions per block of the product with the unembedding."""
@@ -65,10 +72,11 @@ def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLe
 
     Raises
     ------
+    TypeError : a model or a k of the wrong type.
     ValueError : wrong D, not finite, a zero direction, or k outside 1 … vocabulary.
     """
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= model.vocab_size:
-        raise ValueError(f"k must lie in 1 … {model.vocab_size}, the vocabulary, got {k!r}")
+    check_model(model)
+    k = checks.whole("k", k, 1, model.vocab_size)
     normed = _normed(model, directions)
     head = unembedding(model)
     cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
@@ -108,7 +116,8 @@ def _normed(model: LanguageModel, directions: Tensor) -> Tensor:
     length = x.norm(dim=1, keepdim=True)
     if not length.all():
         raise ValueError("a direction is zero: the logit lens needs one with a length")
-    norm: nn.Module = copy.deepcopy(final_norm(model)).float()
+    with ONE_AT_A_TIME:  # a trace in another thread has its hooks in the norm
+        norm: nn.Module = copy.deepcopy(final_norm(model)).float()
     return norm(x / length * model.d_model**0.5)
 
 

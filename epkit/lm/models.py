@@ -19,10 +19,12 @@ from functools import reduce
 from pathlib import Path
 
 import nnsight
+import safetensors
 import torch
 import transformers
 from torch import nn
 
+from epkit import checks
 from epkit.lm import weights
 
 # Where the transformer blocks and the last norm sit in the architectures known here, as
@@ -36,8 +38,9 @@ _LAYOUTS = (
 )
 
 ONE_AT_A_TIME = threading.RLock()
-"""Held while a model is traced: nnsight fails when two threads trace one model, and a notebook
-answers the clicks on a widget in a thread of its own."""
+"""Held while a model runs, traced or not: nnsight hooks into the modules themselves, so a trace in
+one thread would see, or stop, what another runs; and a notebook answers the clicks on a widget in a
+thread of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,9 @@ class LanguageModel:
     """A causal language model, ready to read: evaluation mode, gradients off.
 
     `module` is the transformers module, `nnsight` the same weights behind nnsight's tracing.
-    `revision` changes whenever the weights do. `vocab_size` counts the token ids that both the
+    `revision` changes whenever the weights do, and so does what is computed from them: the hub's
+    weights and the wheel's 4-bit ones are never taken for each other. `origin` says in words where
+    the weights come from and how they were packed. `vocab_size` counts the token ids that both the
     tokenizer and the embedding know.
     """
 
@@ -54,6 +59,7 @@ class LanguageModel:
     tokenizer: transformers.PreTrainedTokenizerBase
     name: str
     revision: str
+    origin: str
     device: torch.device
     dtype: torch.dtype
     n_layers: int
@@ -74,25 +80,40 @@ def load_model(
     transformers format, or a hub id. `source` ("auto", "hub", "wheel" or a folder) matters only
     for names of the table.
 
-    `device` defaults to cuda, else mps, else cpu. `dtype` defaults to bfloat16 on cuda (the dtype
-    the models were trained in, and the fast one) and to float32 on cpu and mps: float16, the
-    fast one on mps, overflows on the huge activations of some models.
+    `device` defaults to cuda, else mps, else cpu. `dtype` defaults to bfloat16 on cuda cards that
+    compute in it (the dtype the models were trained in, and the fast one) and to float32 on older
+    cards (T4, V100: they only emulate bfloat16), on cpu and on mps. float16 is never chosen: it
+    overflows on the huge activations of some models, the Gemmas among them.
 
-    Raises ValueError (no such source for the name), FileNotFoundError (no such folder, model or
-    no weights in it), RuntimeError (hub unreachable, model gated).
+    Raises TypeError (an argument of the wrong type), ValueError (no such source for the name, no
+    such device), FileNotFoundError (no such folder, model or no weights in it), RuntimeError (hub
+    unreachable, model gated, wheel refused), OSError (disk full).
     """
-    device = torch.device(device) if device is not None else _best_device()
-    dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    folder, revision, origin = weights.locate(str(name), source)
-    with weights.quiet():
-        module = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True
-        ).to(device)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = wrap_model(module, tokenizer, name=str(name), revision=revision)
+    if not isinstance(name, str | Path) or not str(name):
+        raise TypeError(
+            f"name must be a name of the sources table, a folder or a hub id, got {name!r}"
+        )
+    device = _best_device() if device is None else checks.device(device)
+    dtype = _checked_dtype(dtype) or _best_dtype(device)
+    found = weights.locate(str(name), source)
+    try:
+        with weights.quiet():
+            module = transformers.AutoModelForCausalLM.from_pretrained(
+                found.folder, dtype=dtype, use_safetensors=True
+            ).to(device)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(found.folder)
+    except (safetensors.SafetensorError, ValueError, KeyError, OSError) as error:
+        said = str(error).strip().splitlines() or ["no reason given"]
+        raise ValueError(
+            f"{found.folder} cannot be loaded as a causal language model with its tokenizer "
+            f"({type(error).__name__}: {said[0]}): get it again, or take another model"
+        ) from error
+    model = wrap_model(
+        module, tokenizer, name=str(name), revision=found.revision, origin=found.origin
+    )
     print(
         f"{name}: {model.n_layers} layers × {model.d_model}, "
-        f"{str(dtype).removeprefix('torch.')} on {device}, {origin}"
+        f"{str(dtype).removeprefix('torch.')} on {device}, {found.origin}{found.chosen}"
     )
     return model
 
@@ -103,6 +124,7 @@ def wrap_model(
     *,
     name: str,
     revision: str | None = None,
+    origin: str = "in memory",
 ) -> LanguageModel:
     """A `LanguageModel` around a transformers module that is already loaded, say a fine-tuned one.
 
@@ -124,12 +146,21 @@ def wrap_model(
         tokenizer=tokenizer,
         name=name,
         revision=revision or _weights_hash(module),
+        origin=origin,
         device=weight.device,
         dtype=weight.dtype,
         n_layers=len(_resolve(module, blocks_path)),
         d_model=weight.shape[1],
         vocab_size=min(len(tokenizer), weight.shape[0]),
     )
+
+
+def check_model(model: object) -> None:
+    """TypeError with one sentence for what is no `LanguageModel`, a model's name for instance."""
+    if not isinstance(model, LanguageModel):
+        raise TypeError(
+            f"model must be what load_model or wrap_model gives, got {type(model).__name__}"
+        )
 
 
 # ---- parts ------------------------------------------------------------------------------------
@@ -187,3 +218,17 @@ def _best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _best_dtype(device: torch.device) -> torch.dtype:
+    if device.type != "cuda":
+        return torch.float32
+    with torch.cuda.device(device):
+        real = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if real else torch.float32
+
+
+def _checked_dtype(dtype: object) -> torch.dtype | None:
+    if dtype is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        return dtype
+    raise TypeError(f"dtype must be a floating torch dtype such as torch.float32, got {dtype!r}")

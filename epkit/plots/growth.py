@@ -1,9 +1,9 @@
-"""Pictures of a whole atlas (growth, sizes, coherence, distances of members) and of a trace.
+"""Pictures of a whole atlas: growth, sizes, coherence, distances of members.
 
 Functions take an atlas {(layer, percentile): Dictionary} and return a matplotlib Figure that is not
 shown yet, with one panel per layer and one colour per percentile.
 
-Does not know: models, tokenizers. `pictures` and `sphere` draw the regions of one dictionary.
+Does not know: models, tokenizers. `map` and `sphere` draw the regions of one dictionary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,13 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from epkit.checks import whole
 from epkit.dictionary import Dictionary
-from epkit.lm.trace import Trace
-from epkit.plots.labels import drawable
 
 Atlas = Mapping[tuple[int, float], Dictionary]
 
 PANEL = (4.6, 3.4)
 """Width and height of a panel in inches."""
-
-
-# ---- how a dictionary grew and what its regions are like ----------------------------------------
 
 
 def plot_growth(atlas: Atlas) -> Figure:
@@ -50,7 +46,7 @@ def plot_sizes(atlas: Atlas) -> Figure:
     """Members of every region against its rank by size, both on logarithmic axes."""
     figure, axes, colours = _panels(atlas)
     for (layer, p), d in atlas.items():
-        counts = d.counts.sort(descending=True).values
+        counts = d.counts.cpu().sort(descending=True).values
         alone = (counts == 1).double().mean().item()
         label = f"p {p:g}: {alone:.0%}"
         axes[layer].plot(np.arange(1, len(d) + 1), counts, color=colours[p], label=label)
@@ -64,9 +60,10 @@ def plot_sizes(atlas: Atlas) -> Figure:
 
 def plot_coherence(atlas: Atlas, min_members: int = 5) -> Figure:
     """Distribution of coherence |Σu|/N over the regions with at least `min_members` members."""
+    min_members = whole("min_members", min_members, 1)
     figure, axes, colours = _panels(atlas)
     for (layer, p), d in atlas.items():
-        coherence = d.coherence[d.counts >= min_members].numpy()
+        coherence = d.coherence[d.counts >= min_members].cpu().numpy()
         label = f"p {p:g}: {len(coherence):,}"
         _shares(axes[layer], coherence, None, np.linspace(0, 1, 51), colours[p], label)
     for layer, ax in axes.items():
@@ -102,44 +99,11 @@ def plot_distances(atlas: Atlas) -> Figure:
     return figure
 
 
-def plot_trace(trace: Trace, per_row: int = 16) -> Figure:
-    """A prompt's path: a cell per token and layer, coloured by distance, with the region's number.
-
-    A number in brackets is that of a region farther than θ. Long prompts go on below, `per_row`
-    tokens to a row. Tokens that are not clustered (BOS) stay grey.
-    """
-    n, layers = len(trace.tokens), len(trace.layers)
-    rows = -(-n // per_row)
-    figure, axes = plt.subplots(
-        rows, 1, figsize=(0.68 * min(n, per_row) + 2, rows * (0.34 * layers + 0.9) + 0.5),
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
-    colours = plt.get_cmap("viridis_r").with_extremes(bad="0.85")
-    highest = max(1e-6, float(trace.distance.nan_to_num(0).max()))
-    for row, ax in enumerate(axes[:, 0]):
-        part = slice(row * per_row, min((row + 1) * per_row, n))
-        distance = trace.distance[:, part].numpy()
-        image = ax.imshow(distance, cmap=colours, vmin=0, vmax=highest, aspect="auto")
-        for (y, x), d in np.ndenumerate(distance):
-            region = int(trace.region[y, part.start + x])
-            text = f"{region}" if trace.within[y, part.start + x] else f"({region})"
-            colour = "white" if d > 0.55 * highest else "black"
-            ax.text(x, y, text if region >= 0 else "", ha="center", va="center", color=colour)
-        texts = [drawable(text, 12) for text in trace.texts[part]]
-        ax.set_xticks(range(len(texts)), texts, rotation=35, ha="right", rotation_mode="anchor")
-        ax.set_yticks(range(layers), trace.layers)
-        ax.set(ylabel="layer", xlim=(-0.5, min(n, per_row) - 0.5))
-        sns.despine(ax=ax, left=True, bottom=True)
-    axes[-1, 0].set_xlabel("token")
-    figure.colorbar(image, ax=axes[:, 0], label="distance to exemplar", pad=0.01)
-    figure.suptitle("Path of a prompt: its tokens' regions (in brackets: farther than θ)")
-    return figure
-
-
 def _sampled_distances(d: Dictionary) -> tuple[np.ndarray, np.ndarray]:
     """Distances of the kept random members that are not exemplars, and their weights."""
-    member = (d.members.random_index >= 0) & (d.members.random_index != d.exemplar_index[:, None])
-    weight = (d.counts - 1)[:, None] / member.sum(1, keepdim=True).clamp(min=1)
+    own = d.exemplar_index.cpu()[:, None]
+    member = (d.members.random_index >= 0) & (d.members.random_index != own)
+    weight = (d.counts.cpu() - 1)[:, None] / member.sum(1, keepdim=True).clamp(min=1)
     return d.members.random_distance[member].numpy(), weight.expand_as(member)[member].numpy()
 
 
@@ -156,6 +120,10 @@ def _shares(
 
 def _panels(atlas: Atlas) -> tuple[Figure, dict[int, Axes], dict[float, tuple]]:
     """A figure with one panel per layer, and a colour per percentile."""
+    if not isinstance(atlas, Mapping):
+        raise TypeError(
+            f"atlas must be {{(layer, percentile): Dictionary}}, got a {type(atlas).__name__}"
+        )
     if not atlas:
         raise ValueError("the atlas is empty: there is no dictionary to draw")
     layers = sorted({layer for layer, _ in atlas})

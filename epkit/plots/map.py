@@ -4,7 +4,7 @@ The map is t-SNE on cosine distances (near regions stay near; how far apart far 
 nothing), or the first two principal components (linear, crowded). Labels are strings from the
 caller, {region: text}.
 
-Does not know: models, tokenizers. `sphere` draws Voronoi cells, `plots` whole atlases.
+Does not know: models, tokenizers. `sphere` draws Voronoi cells, `growth` whole atlases.
 """
 
 import matplotlib.pyplot as plt
@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from epkit.checks import one_of, whole
 from epkit.dictionary import Dictionary
 from epkit.plots.labels import drawable, place_labels
 
@@ -30,7 +31,8 @@ def sample_regions(
     All of them where there are no more than n. Raises ValueError where there is none.
     """
     eligible = _eligible(dictionary, min_members)
-    chosen = np.random.default_rng(seed).permutation(eligible)[:n]
+    n = whole("n", n, 1)
+    chosen = np.random.default_rng(whole("seed", seed)).permutation(eligible)[:n]
     return np.sort(chosen).tolist()
 
 
@@ -48,6 +50,9 @@ def plot_map(
 
     method : "tsne" or "pca". Other arguments as for `plot_sphere`; `seed` is t-SNE's.
     """
+    one_of("method", method, METHODS)
+    one_of("colour", colour, COLOURS)
+    seed = whole("seed", seed, 0, 2**32 - 1)
     regions = largest_regions(dictionary, max_regions, min_members)
     x = dictionary.exemplars[regions].cpu().double().numpy()
     place = _flatten(x, method, seed)
@@ -61,15 +66,14 @@ def plot_map(
     figure.colorbar(dots, ax=ax, label=COLOURS[colour], shrink=0.6, pad=0.01)
     here = [i for i, r in enumerate(regions) if r in (labels or {})]
     ax.set_title(f"Map of {len(regions):,} regions{made_of(dictionary)}")
+    ax.plot(*place[here].T, "o", color="none", markersize=6, markeredgecolor="black")
     texts = [drawable(labels[regions[i]]) for i in here]
-    place_labels(ax, place[here], texts, avoid=place)
+    place_labels(ax, place[here], texts)
     return figure
 
 
 def _flatten(x: np.ndarray, method: str, seed: int) -> np.ndarray:
     """(R, D) unit rows → (R, 2)."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     if len(x) < 3:
         raise ValueError(f"a map needs at least three regions, got {len(x)}; lower min_members")
     if method == "pca":
@@ -83,6 +87,7 @@ def _flatten(x: np.ndarray, method: str, seed: int) -> np.ndarray:
 
 
 def _eligible(dictionary: Dictionary, min_members: int) -> np.ndarray:
+    min_members = whole("min_members", min_members, 1)
     eligible = (dictionary.counts >= min_members).nonzero()[:, 0].cpu().numpy()
     if not len(eligible):
         raise ValueError(f"no region has {min_members} members; lower min_members")
@@ -91,6 +96,7 @@ def _eligible(dictionary: Dictionary, min_members: int) -> np.ndarray:
 
 def largest_regions(dictionary: Dictionary, n: int, min_members: int) -> np.ndarray:
     """The n largest regions, ties to the lowest index, ascending."""
+    n = whole("max_regions", n, 1)
     eligible = _eligible(dictionary, min_members)
     order = np.argsort(-dictionary.counts.cpu().numpy()[eligible], kind="stable")
     return np.sort(eligible[order[:n]])
@@ -99,9 +105,7 @@ def largest_regions(dictionary: Dictionary, n: int, min_members: int) -> np.ndar
 def colouring(
     dictionary: Dictionary, regions: np.ndarray, colour: str
 ) -> tuple[np.ndarray, Normalize]:
-    if colour not in COLOURS:
-        raise ValueError(f"colour must be one of {', '.join(COLOURS)}, got {colour!r}")
-    if colour == "coherence":
+    if one_of("colour", colour, COLOURS) == "coherence":
         return dictionary.coherence[regions].cpu().numpy(), Normalize(0, 1)
     values = dictionary.counts[regions].cpu().numpy().clip(1)
     return values, LogNorm(1, max(values.max(), 2))

@@ -50,7 +50,9 @@ class Sphere:
     variance: float
 
 
-def sphere(dictionary: Dictionary, *, max_regions: int = 1000, min_members: int = 1) -> Sphere:
+def sphere_cells(
+    dictionary: Dictionary, *, max_regions: int = 1000, min_members: int = 1
+) -> Sphere:
     """Spherical Voronoi cells of the largest regions.
 
     Parameters
@@ -98,7 +100,7 @@ def plot_sphere(
     labels : {region: text} of the regions to name; others are drawn without.
     colour : "size" or "coherence" of the region.
     """
-    ball = sphere(dictionary, max_regions=max_regions, min_members=min_members)
+    ball = sphere_cells(dictionary, max_regions=max_regions, min_members=min_members)
     values, norm = colouring(dictionary, ball.regions, colour)
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 5), layout="constrained")
     for ax, side, name in zip(axes, (1, -1), ("front", "back"), strict=True):
@@ -140,7 +142,7 @@ def turn_sphere(
         raise ModuleNotFoundError(
             "the turnable sphere needs plotly: pip install 'epkit[plot3d]', or use plot_sphere"
         ) from error
-    ball = sphere(dictionary, max_regions=max_regions, min_members=min_members)
+    ball = sphere_cells(dictionary, max_regions=max_regions, min_members=min_members)
     values, norm = colouring(dictionary, ball.regions, colour)
     corners, faces, owner = _triangles(ball)
     x, y, z = corners.T.astype(np.float32)

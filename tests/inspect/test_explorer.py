@@ -1,6 +1,7 @@
-"""Tests of epkit.widgets and epkit.prompt_tokens."""
+"""The explorer, its prompt and its panel: what a click does, from one thread or several."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from region_examples import IMAGE, TEXTS, WordTokenizer, built_atlas, example_dictionary
+from traitlets import TraitError
 
 from epkit.inspect.explorer import RegionExplorer
-from epkit.inspect.region_list import PAGE
+from epkit.inspect.search import PAGE
 from epkit.lm.activations import ActivationStream
 from epkit.lm.store import cached
 
@@ -35,8 +37,8 @@ def test_opens_on_the_largest_region_with_its_neighbours(explorer, built):
     assert explorer.region == largest
     assert listed(explorer)[0] == largest
     assert len(listed(explorer)) == PAGE
-    assert f'data-region="{largest}"' in explorer.card.value
-    assert [b.region for b in explorer.nearest] == [
+    assert f'data-region="{largest}"' in explorer.panel.card.value
+    assert [b.region for b in explorer.panel.nearest] == [
         link.region for link in explorer.regions.card(largest, refined=False).nearest
     ]
 
@@ -56,7 +58,7 @@ def test_list_pages_and_choosing_a_line_shows_the_region(explorer):
     assert explorer.list.value is None
     explorer.list.value = region = listed(explorer)[3]
     assert explorer.region == region
-    assert f'data-region="{region}"' in explorer.card.value
+    assert f'data-region="{region}"' in explorer.panel.card.value
     explorer.previous.click()
     assert listed(explorer) == first
     explorer.back.click()
@@ -65,17 +67,17 @@ def test_list_pages_and_choosing_a_line_shows_the_region(explorer):
 
 
 def test_neighbours_lead_on_and_keep_their_buttons(explorer):
-    buttons = list(explorer.nearest)
+    buttons = list(explorer.panel.nearest)
     target = buttons[2].region
     buttons[2].click()
     assert explorer.region == target
-    assert explorer.nearest == buttons
-    assert target not in [b.region for b in explorer.nearest]
+    assert explorer.panel.nearest == buttons
+    assert target not in [b.region for b in explorer.panel.nearest]
     explorer.sort.value = "nearest"
     assert listed(explorer)[0] == target
-    other = explorer.nearest[0].region
+    other = explorer.panel.nearest[0].region
     assert listed(explorer)[1] == other
-    explorer.nearest[0].click()
+    explorer.panel.nearest[0].click()
     assert listed(explorer)[0] == other
 
 
@@ -128,16 +130,16 @@ def test_prompt_tokens_lead_to_the_region_that_assign_gives(explorer, built):
 def test_contexts_are_shaded_between_clicks(built):
     async def session():
         explorer = RegionExplorer(*built)
-        assert "being computed" in explorer.card.value
-        explorer.nearest[0].click()  # the task of the first region is dropped
-        await asyncio.wait_for(explorer._task, 30)
+        assert "being computed" in explorer.panel.card.value
+        explorer.panel.nearest[0].click()  # the task of the first region is dropped
+        await asyncio.wait_for(asyncio.wrap_future(explorer.panel._task), 30)
         return explorer
 
     explorer = asyncio.run(session())
-    assert "being computed" not in explorer.card.value
-    assert f'data-region="{explorer.region}"' in explorer.card.value
-    assert "--c:" in explorer.card.value
-    assert any(b.layout.display == "" for b in explorer.competitors)
+    assert "being computed" not in explorer.panel.card.value
+    assert f'data-region="{explorer.region}"' in explorer.panel.card.value
+    assert "--c:" in explorer.panel.card.value
+    assert any(b.layout.display == "" for b in explorer.panel.competitors)
 
 
 def test_given_activations_shade_at_once(built, tmp_path, monkeypatch):
@@ -145,14 +147,14 @@ def test_given_activations_shade_at_once(built, tmp_path, monkeypatch):
     model, atlas = built
     stream = ActivationStream(model, TEXTS, [1, 2], context=64)
     explorer = RegionExplorer(model, atlas, activations=cached(stream, 900, show_progress=False))
-    assert "--c:" in explorer.card.value
+    assert "--c:" in explorer.panel.card.value
 
 
 def test_tokenizer_alone_leaves_the_prompt_out(built):
     model, atlas = built
     explorer = RegionExplorer(model.tokenizer, atlas)
     assert explorer.prompt.text.disabled
-    assert "No shade" in explorer.card.value
+    assert "No colour" in explorer.panel.card.value
     explorer.field.value = "lens"
     explorer.query.value = "a"
     assert "needs the model or a logit lens" in explorer.status.value
@@ -165,7 +167,7 @@ def test_hostile_tokens_are_escaped_wherever_html_is_read():
     seen = set()
     for k in range(40):
         explorer.go(k)
-        for html in (explorer.card.value, explorer.status.value, explorer.about.value):
+        for html in (explorer.panel.card.value, explorer.status.value, explorer.about.value):
             assert "<img" not in html
             assert "<script" not in html
             seen |= {"image"} if "&lt;img src=x" in html else set()
@@ -188,7 +190,7 @@ def test_answers_within_a_third_of_a_second_at_twenty_thousand_regions():
         "token": change(explorer.query, ["word1", "word2", "word44", ""]),
         "size": change(explorer.sort, ["coherence", "size", "coherence"]),
         "nearest": change(explorer.sort, ["nearest", "size", "nearest"]),
-        "neighbour": [explorer.nearest[0].click, explorer.nearest[1].click],
+        "neighbour": [explorer.panel.nearest[0].click, explorer.panel.nearest[1].click],
         "list": [lambda i=i: setattr(explorer.list, "value", listed(explorer)[i]) for i in (4, 9)],
         "page": [explorer.next.click, explorer.next.click],
         "field": change(explorer.field, ["context"]),
@@ -221,3 +223,100 @@ def test_prompts_and_shading_in_two_threads_do_not_meet(built):
     thread.join(60)
     assert failed == []
     assert len(explorer.prompt.tokens.options) == len("In Paris 39")
+
+
+def check_state(explorer, atlas):
+    """What is on show belongs together."""
+    key = (explorer.layer.value, explorer.percentile.value)
+    assert explorer.regions.dictionary is atlas[key]
+    assert f'data-region="{explorer.region}"' in explorer.panel.card.value
+    near = explorer.regions.card(explorer.region, refined=False).nearest
+    assert [b.region for b in explorer.panel.nearest] == [link.region for link in near]
+    shown = listed(explorer)
+    assert explorer.list.value == (explorer.region if explorer.region in shown else None)
+    assert set(shown) <= set(range(len(atlas[key])))
+
+
+def test_clicks_in_several_threads_leave_a_state_that_belongs_together(built):
+    model, atlas = built
+    explorer = RegionExplorer(model.tokenizer, atlas)
+    failed = []
+
+    def clicks(seed):
+        draw = np.random.default_rng(seed)
+        buttons = [*explorer.panel.nearest, explorer.next, explorer.previous, explorer.back]
+        try:
+            for _ in range(25):
+                what = int(draw.integers(8))
+                if what == 0:
+                    explorer.percentile.value = (1, 5)[draw.integers(2)]
+                elif what == 1:
+                    explorer.sort.value = ("size", "nearest")[draw.integers(2)]
+                elif what == 2:
+                    explorer.query.value = ("", "a", "e")[draw.integers(3)]
+                elif what == 3:
+                    explorer.layer.value = (1, 2)[draw.integers(2)]
+                elif what == 4 and listed(explorer):
+                    with contextlib.suppress(TraitError):  # the list is another by now
+                        explorer.list.value = listed(explorer)[0]
+                else:
+                    buttons[draw.integers(len(buttons))].click()
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=clicks, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    check_state(explorer, atlas)
+
+
+def test_two_explorers_of_one_model_click_while_both_are_colouring(built):
+    async def session():
+        pair = [RegionExplorer(*built) for _ in range(2)]
+        for i in range(4):
+            for explorer in pair:
+                explorer.panel.nearest[i % 2].click()
+            await asyncio.sleep(0.02)  # some steps of either
+        for explorer in pair:
+            await asyncio.wait_for(asyncio.wrap_future(explorer.panel._task), 30)
+        return pair
+
+    one, other = asyncio.run(session())
+    assert one.region == other.region
+    assert one.panel.card.value == other.panel.card.value
+    for explorer in (one, other):
+        check_state(explorer, built[1])
+        assert "being computed" not in explorer.panel.card.value
+
+
+def test_a_click_during_counting_loses_no_count(built, tmp_path, monkeypatch):
+    monkeypatch.setenv("EPKIT_CACHE", str(tmp_path))
+    monkeypatch.setattr("epkit.inspect.evidence.BLOCK", 20)
+    model, atlas = built
+    stream = ActivationStream(model, TEXTS, [1, 2], context=64)
+    activations = cached(stream, 900, show_progress=False)
+
+    async def session():
+        explorer = RegionExplorer(model, atlas, activations=activations)
+        await asyncio.sleep(0.05)
+        assert not explorer.regions.counts.done
+        assert "kept members" in explorer.panel.competitors_of.value
+        explorer.panel.nearest[0].click()
+        explorer.regions.card(explorer.region)  # counts the rest at once
+        await asyncio.wait_for(asyncio.wrap_future(explorer.panel._task), 30)
+        return explorer
+
+    explorer = asyncio.run(session())
+    check_state(explorer, atlas)
+    counts = explorer.regions.counts
+    assert int(counts.histogram.sum()) == len(explorer.regions.source.x)
+    assert "activations" in explorer.panel.competitors_of.value
+
+
+@pytest.mark.parametrize("given", [None, "atlas", [1], 3])
+def test_what_is_no_atlas(built, given):
+    with pytest.raises(TypeError, match="atlas must be"):
+        RegionExplorer(built[0], given)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from epkit.inspect.names import TRAITS, evident, token_class
+from epkit.inspect.names import TRAITS, shared_pattern, token_class
 
 
 def group(tokens, before=None):
-    return evident(tokens, before or [str(i) for i in range(len(tokens))])
+    return shared_pattern(tokens, before or [str(i) for i in range(len(tokens))])
 
 
 @pytest.mark.parametrize(
@@ -34,22 +34,22 @@ def test_known_groups(tokens, kind, what, share):
 
 def test_what_stands_before_counts_after_the_token_itself():
     tokens = [" river", " happy", " seven", " jump"]
-    assert evident(tokens, [" to", "To", " to", " a"]) == ("after", "to", 0.75)
-    assert evident([" x"] * 4, [" to"] * 4).kind == "token"
+    assert shared_pattern(tokens, [" to", "To", " to", " a"]) == ("after", "to", 0.75)
+    assert shared_pattern([" x"] * 4, [" to"] * 4).kind == "token"
 
 
 def test_the_start_of_a_window_is_no_shared_predecessor():
-    assert evident([" river", " happy", " seven", " jump"], [""] * 4).kind == "none"
+    assert shared_pattern([" river", " happy", " seven", " jump"], [""] * 4).kind == "none"
 
 
-def test_just_under_the_share_is_not_evident():
+def test_just_under_the_share_is_not_shared():
     got = group([" the"] * 5 + [" river", " jump", " seven"])
     assert got == ("none", " the", 5 / 8)
 
 
 def test_the_share_can_be_raised():
     tokens = [" the"] * 3 + [" dog"]
-    assert evident(tokens, ["a", "b", "c", "d"], share=1.0).kind == "none"
+    assert shared_pattern(tokens, ["a", "b", "c", "d"], share=1.0).kind == "none"
 
 
 def test_narrow_traits_are_named_before_broad_ones():
@@ -73,8 +73,8 @@ def test_classes(token, wanted):
 
 
 def test_it_reads_well():
-    assert str(evident([" x"] * 4, [""] * 4)) == "' x' (100%)"
-    assert str(evident([" a1", " b1", " c1", " d1"], [" to"] * 4)) == "after 'to' (100%)"
+    assert str(shared_pattern([" x"] * 4, [""] * 4)) == "' x' (100%)"
+    assert str(shared_pattern([" a1", " b1", " c1", " d1"], [" to"] * 4)) == "after 'to' (100%)"
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_it_reads_well():
     [
         ([], [], 0.75, "at least one token"),
         (["a"], [], 0.75, "1 tokens and 0 preceding"),
-        (["a"], ["b"], 0.5, "share must lie in"),
-        (["a"], ["b"], 1.5, "share must lie in"),
+        (["a"], ["b"], 0.5, "share must be a finite number in"),
+        (["a"], ["b"], 1.5, "share must be a finite number in"),
     ],
 )
 def test_bad_input_gets_one_sentence(tokens, before, share, words):
     with pytest.raises(ValueError, match=words):
-        evident(tokens, before, share)
+        shared_pattern(tokens, before, share)

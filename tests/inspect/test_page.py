@@ -1,4 +1,4 @@
-"""Tests of epkit.export: the file and its data (how it looks in a browser: test_browser)."""
+"""The exported file and its data (how it looks in a browser: test_browser)."""
 
 import json
 import re
@@ -14,9 +14,8 @@ from region_examples import (
     example_dictionary,
 )
 
-from epkit.inspect.facts import LINKS
-from epkit.inspect.page import SHADES, export_html
-from epkit.inspect.regions import inspect
+from epkit.inspect.page import LEVELS, export_html
+from epkit.inspect.regions import LINKS, Regions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.store import cached
 
@@ -57,7 +56,7 @@ def test_page_fetches_nothing_and_its_script_is_named_by_hash(example):
 def test_page_holds_what_the_cards_say(example):
     d, path = example
     _, data = data_of(path)
-    regions = inspect(d, WordTokenizer())
+    regions = Regions(d, WordTokenizer())
     assert data["counts"] == d.counts.tolist()
     for k in range(len(d)):
         card = regions[k].card
@@ -77,7 +76,7 @@ def test_page_holds_what_the_cards_say(example):
         assert data["nearest"][k] == [link.region for link in card.nearest]
         assert len(data["nearest"][k]) == LINKS
     assert data["promoted"] is data["bars"] is data["competitors"] is None
-    assert "No shade" in data["note"]
+    assert "No colour" in data["note"]
 
 
 def test_shade_lens_and_counts_come_from_model_and_activations(tmp_path, monkeypatch):
@@ -90,7 +89,7 @@ def test_shade_lens_and_counts_come_from_model_and_activations(tmp_path, monkeyp
     run = data_of(export_html(d, tmp_path / "a.html", model, **quiet))[1]
     given = data_of(export_html(d, tmp_path / "b.html", model, activations=activations, **quiet))[1]
     assert sum(map(sum, given["bars"])) == d.n
-    regions = inspect(d, model, activations=activations)
+    regions = Regions(d, model, activations=activations)
     for k in range(0, len(d), 7):
         card = regions[k].card
         expected = card.exemplar.cosines
@@ -100,7 +99,7 @@ def test_shade_lens_and_counts_come_from_model_and_activations(tmp_path, monkeyp
                 if np.isnan(cosine):
                     assert shade == "-" or data is run
                 else:
-                    assert SHADES.index(shade) / 35 == pytest.approx(max(cosine, 0), abs=0.016)
+                    assert LEVELS.index(shade) / 35 == pytest.approx(max(cosine, 0), abs=0.016)
             assert data["promoted"][k][0] == [text for text, _ in card.promoted]
         assert given["bars"][k] == card.histogram.bars
         assert [link.region for link in card.competitors] == [r for r, _ in given["competitors"][k]]
@@ -125,5 +124,5 @@ def test_interrupted_write_leaves_the_old_page(tmp_path, monkeypatch):
 
 
 def test_contexts_out_of_range(tmp_path):
-    with pytest.raises(ValueError, match="contexts must lie in 1 … 8"):
+    with pytest.raises(ValueError, match="contexts must be in 1 … 8"):
         export_html(example_dictionary(), tmp_path / "p.html", WordTokenizer(), contexts=9)

@@ -1,17 +1,18 @@
-"""Tests of epkit.regions, and of what it gathers: region_text, region_activations, region_facts."""
+"""What regions say of themselves, against the stream they were made from."""
+
+import threading
 
 import numpy as np
 import pytest
 import torch
-from region_examples import TEXTS, WORDS, WordTokenizer, built_atlas, example_dictionary
+from region_examples import LONG, TEXTS, WORDS, WordTokenizer, built_atlas, example_dictionary
 
-from epkit.inspect.facts import WIDTH
-from epkit.inspect.regions import inspect
-from epkit.inspect.shading import BINS
+from epkit.inspect.evidence import BINS, NearestCounts
+from epkit.inspect.regions import WIDTH, Regions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.lens import logit_lens
 from epkit.lm.store import cached
-from epkit.lm.text import label_of, visible
+from epkit.lm.text import LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +27,9 @@ def activations(built, tmp_path, monkeypatch):
     return cached(stream, 900, show_progress=False)
 
 
-def test_visible_text_has_no_character_that_hides():
-    assert visible("a\nb\tc\x1b[2J\u202ed\u200be\ud800") == "a⏎b⇥c·[2J·d·e·"
-    assert visible("naïve 東京 😀 <b>") == "naïve 東京 😀 <b>"
-    assert [label_of(t) for t in (" the", "  ", "\n", "")] == ["the", "␣␣", "⏎", "(empty)"]
-
-
 def test_spans_are_those_of_members_context():
     d = example_dictionary()
-    text = inspect(d, WordTokenizer()).text
+    text = Regions(d, WordTokenizer()).text
     index = np.array([0, 1, 48, 49, 500, 3000])
     for width in (3, WIDTH):
         for i, low, at, high in zip(index, *text.spans(index, width), strict=True):
@@ -45,14 +40,14 @@ def test_spans_are_those_of_members_context():
 
 def test_card_says_what_the_dictionary_holds():
     d = example_dictionary()
-    regions = inspect(d, WordTokenizer())
+    regions = Regions(d, WordTokenizer())
     k = int((d.counts > 8).nonzero()[0])
     card = regions[k].card
     assert (card.count, card.position) == (int(d.counts[k]), int(d.exemplar_index[k]))
     assert card.share == pytest.approx(card.count / d.n)
     assert card.exemplar.tokens[card.exemplar.at].strip() == card.label.strip()
     assert [c.distance for c in card.members["farthest"]] == d.members.of(k, "farthest")[1].tolist()
-    assert card.shade == "plain"
+    assert card.colour == "plain"
     assert card.promoted is None
     assert card.competitors == []
     gap = 1 - d.exemplars @ d.exemplars[k]
@@ -72,7 +67,7 @@ def direct(built, layer, region, d):
 def test_shade_is_the_cosine_of_every_token(built, activations):
     model, atlas = built
     d = atlas[2, 5]
-    for regions in (inspect(d, model), inspect(d, model.tokenizer, activations=activations)):
+    for regions in (Regions(d, model), Regions(d, model.tokenizer, activations=activations)):
         for k in (0, int(d.counts.argmax())):
             _, cosine = direct(built, 2, k, d)
             for kind, contexts in regions[k].card.members.items():
@@ -84,7 +79,7 @@ def test_shade_is_the_cosine_of_every_token(built, activations):
                         expected, (0, len(context.tokens) - len(expected)), constant_values=np.nan
                     )
                     np.testing.assert_allclose(context.cosines, expected, atol=2e-5)
-                    if regions.census is None:
+                    if regions.counts is None:
                         gap = 1 - context.cosines[context.at]
                         assert gap == pytest.approx(context.distance, abs=2e-5)
 
@@ -92,7 +87,7 @@ def test_shade_is_the_cosine_of_every_token(built, activations):
 def test_competitors_and_histogram_against_a_direct_count(built, activations):
     model, atlas = built
     d = atlas[1, 5]
-    regions = inspect(d, model, activations=activations)
+    regions = Regions(d, model, activations=activations)
     k = int(d.counts.argmax())
     x, _ = direct(built, 1, k, d)
     order = d.distances(x).argsort(dim=1)
@@ -113,11 +108,11 @@ def test_lens_of_the_means_is_asked_row_by_row(built):
     model, atlas = built
     d = atlas[2, 1]
     whole = logit_lens(model, d.means, k=10)
-    regions = inspect(d, model)
-    rows = regions.lens(np.array([5, 2]))
+    regions = Regions(d, model)
+    rows = regions.promoted.of(np.array([5, 2]))
     assert torch.equal(rows.promoted, whole.promoted[[5, 2]])
-    assert not regions.lens_complete
-    given = inspect(d, model.tokenizer, lens=whole)
+    assert not regions.promoted.complete
+    given = Regions(d, model.tokenizer, lens=whole)
     for kind in ("promoted", "suppressed"):
         (words, logits), (expected, values) = (
             zip(*getattr(r[5].card, kind), strict=True) for r in (given, regions)
@@ -128,14 +123,14 @@ def test_lens_of_the_means_is_asked_row_by_row(built):
 
 def test_refining_in_steps_ends_in_the_same_card(built):
     model, atlas = built
-    regions = inspect(atlas[2, 1], model)
+    regions = Regions(atlas[2, 1], model)
     assert regions.pending(3)
     quick = regions.card(3, refined=False)
-    assert quick.shade == "pending"
+    assert quick.colour == "pending"
     steps = sum(1 for _ in regions.refine(3))
     assert steps > 1
     card = regions.card(3)
-    assert card.shade == "shaded"
+    assert card.colour == "coloured"
     assert not regions.pending(3)
     assert regions.card(3, refined=False) is card
     assert list(regions.refine(3)) == []
@@ -146,15 +141,69 @@ def test_bad_input_gets_one_sentence(built, activations):
     d = atlas[1, 1]
     x, _ = direct(built, 1, 0, d)
     with pytest.raises(ValueError, match="keeps no members"):
-        inspect(d.recount(x), model)
-    with pytest.raises(ValueError, match="expected a model or a tokenizer, got a str"):
-        inspect(d, "model")
+        Regions(d.recount(x), model)
+    with pytest.raises(TypeError, match="expected a model or a tokenizer, got a str"):
+        Regions(d, "model")
     with pytest.raises(ValueError, match="not on these weights of tiny-llama"):
-        inspect(example_dictionary(dim=8), model)
+        Regions(example_dictionary(dim=8), model)
     with pytest.raises(ValueError, match="lens has 61 rows for 237 regions"):
-        inspect(d, model, lens=logit_lens(model, atlas[1, 5].means))
+        Regions(d, model, lens=logit_lens(model, atlas[1, 5].means))
     with pytest.raises(ValueError, match="not of the stream"):
-        inspect(example_dictionary(), WordTokenizer(), activations=activations)
+        Regions(example_dictionary(), WordTokenizer(), activations=activations)
     with pytest.raises(IndexError, match="region 237 is outside"):
-        inspect(d, model)[237]
+        Regions(d, model)[237]
     assert len(WORDS) == len(set(WORDS))
+
+
+def test_threads_that_count_together_count_once():
+    d = example_dictionary()
+    x = torch.randn(20_000, 16, generator=torch.Generator().manual_seed(0))
+    alone, shared = NearestCounts(d, x), NearestCounts(d, x)
+    alone.finish(show=False)
+    threads = [threading.Thread(target=shared.finish, args=(False,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert torch.equal(alone.histogram, shared.histogram)
+    assert int(shared.histogram.sum()) == len(x)
+    for k in range(len(d)):
+        assert alone.second(k, 6) == shared.second(k, 6)
+
+
+def test_a_very_long_token_is_cut_wherever_it_is_shown():
+    d = example_dictionary()
+    words = [LONG if word == " word1" else word for word in WORDS]
+    regions = Regions(d, WordTokenizer(words))
+    cut = 0
+    for k in range(len(d)):
+        card = regions[k].card
+        for context in (card.exemplar, *(c for cs in card.members.values() for c in cs)):
+            assert max(map(len, context.tokens)) <= LONGEST
+            cut += any(t.endswith("…") for t in context.tokens)
+        assert len(card.label) <= LONGEST
+        assert len(regions[k].to_html()) < 200_000
+    assert cut > 10
+
+
+@pytest.mark.parametrize("region", [True, 1.0, "1", None, 1.5])
+def test_a_region_is_a_whole_number(region):
+    regions = Regions(example_dictionary(), WordTokenizer())
+    with pytest.raises(TypeError, match="region must be a whole number"):
+        regions[region]
+    with pytest.raises(TypeError, match="region must be a whole number"):
+        regions.card(region)
+    assert regions[np.int64(3)].index == 3
+    assert regions[-1].index == len(regions) - 1
+
+
+@pytest.mark.parametrize("given", [None, "d", {}, 3])
+def test_what_is_no_dictionary(given):
+    with pytest.raises(TypeError, match="expected a Dictionary, got a"):
+        Regions(given, WordTokenizer())
+
+
+@pytest.mark.parametrize("name", ["lens", "activations"])
+def test_what_is_no_lens_and_no_activations(name):
+    with pytest.raises(TypeError, match=r"expected a (LogitLens|ActivationSet), got a list"):
+        Regions(example_dictionary(), WordTokenizer(), **{name: [1]})

@@ -1,21 +1,23 @@
-"""Tests of epkit.region_search and epkit.region_list."""
+"""Searches of regions against searches by hand, and expressions that would never end."""
 
+import contextlib
 import re
+import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from region_examples import WORDS, WordTokenizer, built_atlas, example_dictionary
 
-from epkit.inspect.facts import WIDTH
-from epkit.inspect.region_list import RegionList
-from epkit.inspect.regions import inspect
-from epkit.inspect.search import RegionSearch
+from epkit.inspect.regions import WIDTH, Regions
+from epkit.inspect.search import SECONDS, RegionList, RegionSearch
 
 
 @pytest.fixture(scope="module")
 def example():
     d = example_dictionary()
-    regions = inspect(d, WordTokenizer())
+    regions = Regions(d, WordTokenizer())
     return d, regions, RegionSearch(regions)
 
 
@@ -50,9 +52,9 @@ def test_token_search_puts_equal_tokens_before_those_that_hold_the_query(example
 
 def test_lens_search_ranks_by_place():
     model, atlas = built_atlas()
-    regions = inspect(atlas[2, 5], model)
+    regions = Regions(atlas[2, 5], model)
     search = RegionSearch(regions)
-    lens = regions.lens(np.arange(len(regions)))
+    lens = regions.promoted.of(np.arange(len(regions)))
     token = int(lens.promoted[7, 0])
     (text,) = regions.texts([token])
     found = search.by_lens(text)
@@ -61,18 +63,108 @@ def test_lens_search_ranks_by_place():
     assert all(found.score[k] > 0 for k in range(len(regions)) if holders[k])
 
 
-def test_bad_expressions_get_a_sentence(example, monkeypatch):
+def test_bad_expressions_get_a_sentence(example):
     _, _, search = example
     with pytest.raises(ValueError, match=r"'\(' is not a regular expression: missing \)"):
         search.by_context("(")
     with pytest.raises(ValueError, match="needs the model or a logit lens"):
         search.by_lens("a")
-    monkeypatch.setattr("epkit.inspect.search.SECONDS", 0.05)
-    slow = RegionSearch.__new__(RegionSearch)
-    slow._windows, slow._offset = ["a" * 60], np.arange(61)
-    slow._low = slow._high = slow._region = slow._index = np.zeros(0, dtype=int)
-    with pytest.raises(ValueError, match=r"took longer than 0\.05 s"):
-        slow.by_context("(a|a)+b")
+
+
+def search_of(windows):
+    """A search of windows of text alone, without members."""
+    search = RegionSearch.__new__(RegionSearch)
+    search._windows = windows
+    search._offset = np.arange(sum(map(len, windows)) + 1)
+    search._low = search._high = search._region = search._index = np.zeros(0, dtype=int)
+    search._kept = np.ones(1)
+    return search
+
+
+ENDLESS = ["(a+)+b", "(a|a)+b", "(a|aa)+$", "(?=(a+)+b)", "(.*?,){9}b|(a*)*b", "a.*?" * 20 + "z"]
+ENDLESS += ["(a?){20}a{20}b", "(?b)(?:(a|ab)+x){e<=50}", "(a*)*(a*)*b"]
+
+
+@pytest.mark.parametrize("seconds", [0.3])
+@pytest.mark.parametrize("windows", [["a" * 20_000], ["a" * 300] * 400, ["aab a" * 20] * 20_000])
+def test_no_expression_runs_longer_than_the_limit(monkeypatch, windows, seconds):
+    monkeypatch.setattr("epkit.inspect.search.SECONDS", seconds)
+    search = search_of(windows)
+    ended = 0
+    for pattern in ENDLESS:
+        for _ in range(3):  # other work shares the machine
+            took, error = asked(search, pattern)
+            if took < seconds + 0.5:
+                break
+        assert took < seconds + 0.5, pattern
+        assert error is None or "make it simpler" in str(error)
+        assert error is None or isinstance(error.__cause__, TimeoutError)
+        ended += error is not None
+    assert ended
+
+
+def asked(search, pattern):
+    """How long a search took, and its error if it ended in one."""
+    began = time.monotonic()
+    try:
+        search.by_context(pattern)
+    except ValueError as error:
+        return time.monotonic() - began, error
+    return time.monotonic() - began, None
+
+
+REFUSED = {
+    "calls itself": ["(?R)", "(a(?R)?b)", "(a(?1)?)", "(?+1)(c)", "(?<x>(?&x))", "(?P<x>(?P>x))"],
+    "brackets": ["(" * 90 + "a" + ")" * 90, "(" * 7 + "a" + "|a)+" * 7, "(?:" * 9 + "a" + ")*" * 9],
+    "characters": ["a" * 201, "(" * 3000 + ")" * 3000, "x?" * 500],
+    "counts of the expression": ["(?:(?:a{99}){99}){99}", "(?:a?){1001}", "((a{2,40}){2,40}){9}"],
+    "is not a regular expression": ["(", "[", "a{2}{3}**", "(?<=", "\\", "(?V1)a", "(?<1>a)"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern"), [(words, p) for words, several in REFUSED.items() for p in several]
+)
+def test_what_cannot_be_compiled_at_once_is_refused(example, words, pattern):
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=words):
+        example[2].by_context(pattern)
+    assert time.monotonic() - began < 0.5
+
+
+PIECES = [
+    "a",
+    "b",
+    ".",
+    "(",
+    ")",
+    "(?:",
+    "|",
+    "*",
+    "+",
+    "?",
+    "{2}",
+    "{0,9}",
+    "[ab]",
+    "[^a]",
+    "$",
+    "\\b",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+def test_any_expression_ends_within_the_limit(pattern):
+    search = search_of(["abba ab " * 30] * 20)
+    began = time.monotonic()
+    with contextlib.suppress(ValueError):
+        search.by_context(pattern)
+    assert time.monotonic() - began < SECONDS + 0.5
+
+
+@pytest.mark.parametrize("pattern", [r"[(]{3}", r"\(\(\(\(\(\(\(\(", "[^](((((((((]", "a{1000}"])
+def test_brackets_that_are_characters_are_not_counted(example, pattern):
+    example[2].by_context(pattern)
 
 
 def test_list_narrows_sorts_and_shows_what_was_found(example):

@@ -3,6 +3,7 @@
 import itertools
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from fake_stream import FakeStream
@@ -112,9 +113,10 @@ def test_windows_cover_every_token_once_with_bos_before_each():
     assert model.tokenizer.decode(body) == text + "ab"
 
 
-def test_bos_in_the_text_is_not_doubled_and_absent_bos_is_not_made_up():
-    tokens = next(ActivationStream(tiny_llama(), ["<bos>ab"], [0]).windows()).tokens
-    assert len(tokens) == 3
+def test_bos_written_in_a_text_is_text_and_absent_bos_is_not_made_up():
+    window = next(ActivationStream(tiny_llama(), ["<bos>ab"], [0]).windows())
+    assert window.tokens.count(tiny_llama().tokenizer.bos_token_id) == 1
+    assert (len(window.tokens), window.first) == (1 + len("<bos>ab"), 1)
     model = tiny_llama(tiny_tokenizer(bos=False))
     window = next(ActivationStream(model, ["ab"], [0]).windows())
     assert (len(window.tokens), window.first) == (2, 0)
@@ -252,7 +254,7 @@ def test_the_fingerprint_changes_with_what_changes_the_bytes():
     model = tiny_llama()
     base = {"layers": [1], "context": 24, "positions": "all", "batch_tokens": 100}
     streams = [ActivationStream(model, TEXTS, **base)]
-    changes = [{"layers": [1, 2]}, {"context": 25}, {"positions": "final"}, {"batch_tokens": 99}]
+    changes = [{"context": 25}, {"positions": "final"}, {"batch_tokens": 99}]
     streams += [ActivationStream(model, TEXTS, **(base | change)) for change in changes]
     streams.append(ActivationStream(model, TEXTS[1:], **base))
     streams.append(ActivationStream(tiny_llama(seed=1), TEXTS, **base))
@@ -260,29 +262,51 @@ def test_the_fingerprint_changes_with_what_changes_the_bytes():
     assert len({s.fingerprint for s in streams}) == len(streams)
     again = ActivationStream(tiny_llama(), as_corpus(list(TEXTS)), **base)
     assert again.fingerprint == streams[0].fingerprint
+    others = ActivationStream(model, TEXTS, **(base | {"layers": [1, 2]}))
+    assert others.fingerprint == streams[0].fingerprint  # stored layer by layer
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layers": []}, "one or more different layers"),
-        ({"layers": [1, 1]}, "one or more different layers"),
-        ({"layers": [4]}, r"integers in 0 … 3 for tiny-llama, not \[4\]"),
-        ({"layers": [-1]}, "integers in 0 … 3"),
-        ({"layers": [1.5]}, "integers in 0 … 3"),
-        ({"context": 1}, "context must lie in 2 … 128 for tiny-llama, not 1"),
-        ({"context": 129}, "context must lie in 2 … 128"),
-        ({"positions": "last"}, "positions must be 'all' or 'final', not 'last'"),
+        ({"layers": []}, "layers is empty"),
+        ({"layers": 10}, "layers must be a list, got int 10"),
+        ({"layers": None}, "layers must be a list"),
+        ({"layers": "1"}, "layers must be a list"),
+        ({"layers": [1, 1]}, "must be different layers"),
+        ({"layers": [4]}, "layers must be in 0 … 3, got int 4"),
+        ({"layers": [-1]}, "in 0 … 3"),
+        ({"layers": [1.5]}, "whole number"),
+        ({"layers": [True]}, "whole number, got bool True"),
+        ({"layers": [None]}, "whole number"),
+        ({"context": 1}, "context for tiny-llama must be in 2 … 128, got int 1"),
+        ({"context": 129}, "in 2 … 128"),
+        ({"context": 64.0}, "whole number, got float 64.0"),
+        ({"context": None}, "whole number"),
+        ({"positions": "last"}, "positions must be one of all, final, got 'last'"),
+        ({"positions": 1}, "positions must be one of"),
+        ({"batch_tokens": 0}, "batch_tokens must be at least 1"),
+        ({"batch_tokens": float("nan")}, "batch_tokens must be a whole number"),
+        ({"model": "tiny"}, r"load it with epkit\.load_model\('tiny'\)"),
+        ({"model": None}, "model must be a LanguageModel, got None"),
     ],
 )
 def test_impossible_arguments(change, message):
-    with pytest.raises(ValueError, match=message):
-        ActivationStream(tiny_llama(), TEXTS, **({"layers": [0], "context": 24} | change))
+    given = {"model": tiny_llama(), "texts": TEXTS, "layers": [0], "context": 24}
+    with pytest.raises((ValueError, TypeError), match=message):
+        ActivationStream(**(given | change))
+
+
+def test_numpy_integers_are_integers():
+    model = tiny_llama()
+    stream = ActivationStream(model, TEXTS, np.array([2, 0]), context=np.int64(24))
+    same = ActivationStream(model, TEXTS, [0, 2], context=24)
+    assert (stream.layers, stream.fingerprint) == (same.layers, same.fingerprint)
 
 
 def test_a_stream_without_a_token():
     with pytest.raises(ValueError, match="the texts hold no token"):
-        list(ActivationStream(tiny_llama(), ["", "<bos>"], [0]).chunks())
+        list(ActivationStream(tiny_llama(), ["", ""], [0]).chunks())
 
 
 def test_activations_that_are_not_finite():
@@ -314,3 +338,16 @@ def test_documents_of_activations_by_hand():
         clustered=torch.tensor([False, True, False, True, True, False, True]),
     )
     assert places(held).document.tolist() == [0, 0, 0, 3]
+
+
+def test_a_layer_is_the_same_bytes_whichever_others_are_read():
+    model = tiny_llama()
+    options = {"context": 24, "batch_tokens": 100}
+    alone = {x: joined(ActivationStream(model, TEXTS, [x], **options)) for x in range(4)}
+    for layers in ([0, 3], [1, 2], [0, 1, 2, 3]):
+        stream = ActivationStream(model, TEXTS, [0], **options).with_layers(layers)
+        assert stream.layers == tuple(layers)
+        for layer, x in joined(stream).activations.items():
+            assert torch.equal(x, alone[layer].activations[layer])
+    with pytest.raises(ValueError, match="in 0 … 3"):
+        stream.with_layers([4])

@@ -1,12 +1,19 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
 from conftest import mixture
 from tiny_models import TINY, tiny_llama, tiny_tokenizer
 
+import epkit
 import epkit.lm.generate
 from epkit.interventions import ablate, chain, steer, swap
+from epkit.lm.activations import ActivationStream
 from epkit.lm.generate import Generation, answer_texts, generate, perplexity
+from epkit.lm.lens import logit_lens
 from epkit.lm.models import blocks
+from epkit.lm.trace import trace_prompt
 
 CHATS = [
     [{"role": "user", "content": text}]
@@ -124,11 +131,81 @@ def test_texts_are_without_special_tokens():
 
 def test_bad_input_is_refused():
     model = tiny_llama()
-    with pytest.raises(ValueError, match="no prompts"):
+    with pytest.raises(ValueError, match="prompts is empty"):
         generate(model, [])
     with pytest.raises(ValueError, match="layer 9"):
         generate(model, CHATS, {9: lambda x: x})
     with pytest.raises(ValueError, match="chat template"):
         generate(tiny_llama(tiny_tokenizer(chat=False)), CHATS)
+    with pytest.raises(ValueError, match="prompt 1 is empty"):
+        generate(tiny_llama(tiny_tokenizer(bos=False)), ["a", ""])
+    with pytest.raises(ValueError, match="prompt 1 holds half of a surrogate pair at character 2"):
+        generate(model, ["fine", "ab\ud83d"])
     with pytest.raises(ValueError, match="empty"):
         perplexity(model, [Generation([1, 2], [])])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": "smollm2"}, "model must be what load_model or wrap_model gives, got str"),
+        ({"prompts": "one"}, "prompts must be a list, got str 'one'; wrap one value"),
+        ({"prompts": 3}, "prompts must be a list, got int"),
+        ({"prompts": ["a", 3]}, "prompt 1 is int, not a string or a chat"),
+        ({"prompts": [CHATS[0][0]]}, "prompt 0 is a single message"),
+        ({"edits": [1]}, r"edits must be \{layer: edit\} or None, got list"),
+        ({"edits": {"1": abs}}, "the layer of an edit must be a whole number, got str"),
+        ({"max_new_tokens": 2.0}, "max_new_tokens must be a whole number, got float"),
+        ({"max_new_tokens": True}, "max_new_tokens must be a whole number, got bool"),
+        ({"batch_size": "8"}, "batch_size must be a whole number, got str"),
+    ],
+)
+def test_arguments_of_the_wrong_type(change, words):
+    with pytest.raises(TypeError, match=words):
+        generate(**({"model": tiny_llama(), "prompts": CHATS} | change))
+
+
+@pytest.mark.parametrize("change", [{"max_new_tokens": 0}, {"batch_size": 0}])
+def test_numbers_out_of_range(change):
+    with pytest.raises(ValueError, match="must be at least 1, got int 0"):
+        generate(tiny_llama(), CHATS, **change)
+
+
+def test_numpy_integers_are_integers():
+    model = tiny_llama()
+    edits = {np.int64(layer): edit for layer, edit in several_edits().items()}
+    got = generate(model, CHATS, edits, max_new_tokens=np.int64(3), batch_size=np.int32(2))
+    assert got == generate(model, CHATS, several_edits(), max_new_tokens=3)
+
+
+def test_special_tokens_in_plain_text_are_text():
+    model = tiny_llama()
+    (g,) = generate(model, ["<bos><bos><eos>"], max_new_tokens=1)
+    assert g.prompt.count(model.tokenizer.bos_token_id) == 1
+    assert model.tokenizer.eos_token_id not in g.prompt
+    assert model.tokenizer.decode(g.prompt[1:]) == "<bos><bos><eos>"
+
+
+def test_threads_that_mix_generation_traces_and_streams_on_one_model(model):
+    """Each thread gets what it gets alone, whatever the others run meanwhile."""
+    (chunk,) = ActivationStream(model, ["pack my box with five dozen jugs"], [1, 2]).chunks()
+    cal = epkit.calibrate(chunk.activations[1], [20], device="cpu")
+    part = epkit.LeaderClustering(cal.centre, cal.thresholds[20], device="cpu")
+    dictionaries = {1: part.partial_fit(chunk.activations[1]).dictionary(layer=1)}
+
+    def stream():
+        found = list(ActivationStream(model, ["tides", "and", "winds"], [0, 3]).chunks())
+        return [c.activations[layer].tolist() for c in found for layer in (0, 3)]
+
+    jobs = [
+        lambda: generate(model, CHATS, several_edits(), max_new_tokens=4),
+        lambda: generate(model, CHATS, max_new_tokens=4),
+        lambda: perplexity(model, [Generation([1, 2], [3, 4])]),
+        lambda: trace_prompt(model, dictionaries, "a cake").region.tolist(),
+        lambda: logit_lens(model, dictionaries[1].exemplars, 3).promoted.tolist(),
+        stream,
+    ]
+    alone = [job() for job in jobs]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda job: job(), jobs * 5))
+    assert found == alone * 5

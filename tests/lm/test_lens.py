@@ -170,9 +170,8 @@ def test_no_direction_gives_an_empty_lens(directions):
 @pytest.mark.parametrize(
     ("change", "k", "words"),
     [
-        (lambda x: x, 0, "k must lie in 1"),
-        (lambda x: x, 10_000, "vocabulary"),
-        (lambda x: x, 2.5, "k must lie in 1"),
+        (lambda x: x, 0, "k must be in 1 … 263, got int 0"),
+        (lambda x: x, 10_000, "k must be in 1 … 263, got int 10000"),
         (lambda x: x[:, :5], 3, "5 dimensions, expected 16"),
         (lambda x: x[0], 3, "shape"),
         (lambda x: x * torch.nan, 3, "finite"),
@@ -182,6 +181,17 @@ def test_no_direction_gives_an_empty_lens(directions):
 def test_bad_input_gets_one_sentence(directions, change, k, words):
     with pytest.raises(ValueError, match=words):
         logit_lens(tiny_llama(), change(directions), k)
+
+
+@pytest.mark.parametrize("k", [2.5, "3", True, None])
+def test_k_is_a_whole_number(directions, k):
+    with pytest.raises(TypeError, match="k must be a whole number, got"):
+        logit_lens(tiny_llama(), directions, k)
+
+
+def test_a_model_by_name_is_refused(directions):
+    with pytest.raises(TypeError, match="model must be what load_model or wrap_model gives"):
+        logit_lens("smollm2-135m-instruct", directions)
 
 
 def test_texts_of_tokens_keep_their_space():

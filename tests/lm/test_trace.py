@@ -97,8 +97,34 @@ def test_bad_input_gets_one_sentence(model, dictionaries):
         trace_prompt(model, dictionaries, "")
     with pytest.raises(ValueError, match="no dictionary given"):
         trace_prompt(model, {}, PROMPT)
-    with pytest.raises(ValueError, match="layers must be"):
+    with pytest.raises(ValueError, match="a layer must be in 0 … 3, got int 9"):
         trace_prompt(model, {9: dictionaries[1]}, PROMPT)
     other = partition(mixture(50, 24), 1)
     with pytest.raises(ValueError, match="built with another model"):
         trace_prompt(model, {1: other}, PROMPT)
+    with pytest.raises(ValueError, match="the prompt holds half of a surrogate pair"):
+        trace_prompt(model, dictionaries, "a\ud800")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": "smollm2"}, "model must be what load_model or wrap_model gives, got str"),
+        ({"dictionaries": [1]}, r"dictionaries must be \{layer: dictionary\}, got list"),
+        ({"dictionaries": {1: "d"}}, "layer 1 has no Dictionary but a str"),
+        ({"dictionaries": {True: 0}}, "a layer must be a whole number, got bool"),
+        ({"prompt": 3}, "the prompt is int, not a string or a chat"),
+        ({"prompt": {"role": "user", "content": "x"}}, "is a single message"),
+        ({"context": 12.0}, "context must be a whole number, got float"),
+    ],
+)
+def test_arguments_of_the_wrong_type(model, dictionaries, change, words):
+    given = {"model": model, "dictionaries": dictionaries, "prompt": PROMPT} | change
+    with pytest.raises(TypeError, match=words):
+        trace_prompt(**given)
+
+
+def test_numpy_integers_are_integers(model, dictionaries, trace):
+    given = {np.int64(layer): d for layer, d in dictionaries.items()}
+    again = trace_prompt(model, given, PROMPT, context=np.int32(128))
+    assert torch.equal(again.region, trace.region)

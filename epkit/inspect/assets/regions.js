@@ -18,7 +18,7 @@ function make(tag, attributes, ...children) {
 // ---- data ------------------------------------------------------------------------------------
 
 const texts = data.texts;
-// A context is [kind, at, distance, tokens, shades]; the first of a region is its exemplar.
+// A context is [kind, at, distance, tokens, levels]; the first of a region is its exemplar.
 const kindOf = (context) => data.kinds[context[0]];
 const members = (k) => data.contexts[k].slice(1);
 const tokenOf = (context) => texts[context[3][context[1]]];
@@ -64,7 +64,11 @@ function predicate(field, query) {
       throw new Error(`“${query}” is not a regular expression: ${error.message}`);
     }
     const around = saidAround();
-    return (k) => around[k].some((text) => pattern.test(text));
+    const end = performance.now() + 2000;
+    return (k) => {
+      if (performance.now() > end) throw new Error("the expression takes longer than 2 s; make it simpler");
+      return around[k].some((text) => pattern.test(text));
+    };
   }
   const wanted = (query.trim() || query).toLowerCase();
   if (field === "lens") {
@@ -135,13 +139,13 @@ function drawTable() {
 
 // ---- card ------------------------------------------------------------------------------------
 
-function tokens([, at, , ids, shades], from, to) {
+function tokens([, at, , ids, levels], from, to) {
   return ids.slice(from, to).map((id, i) => {
     const place = from + i;
-    const level = shades ? data.shades.indexOf(shades[place]) : -1;
+    const level = levels ? data.levels.indexOf(levels[place]) : -1;
     const element = make(place === at ? "mark" : "span", place === at ? { class: "ep-member" } : {}, texts[id]);
     if (level >= 0) {
-      const cosine = level / (data.shades.length - 1);
+      const cosine = level / (data.levels.length - 1);
       element.setAttribute("style", "");
       element.style.setProperty("--c", cosine.toFixed(2));
       element.title = level ? `u·e ≈ ${cosine.toFixed(2)}` : "u·e ≈ 0 or less";

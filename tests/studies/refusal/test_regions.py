@@ -3,6 +3,7 @@ import pytest
 import torch
 from tiny_models import tiny_llama
 
+import epkit
 from epkit.lm.activations import ActivationStream
 from epkit.studies.refusal import regions as refusal
 
@@ -21,7 +22,7 @@ def found():
     """A dictionary of three blobs of which the first refuses always, the second now and then."""
     x, blob = blobs()
     refused = (blob == 0) | ((blob == 1) & (torch.arange(120) % 4 == 0))
-    d = refusal.partition(x, 40)
+    d = epkit.partition(x, [40], order=0)[40]
     return d, x, blob, refused, refusal.refusal_table(d, x, refused)
 
 
@@ -40,15 +41,6 @@ def test_final_rows_are_those_of_a_stream_of_final_positions():
 def test_a_prompt_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="raise context"):
         refusal.prompt_activations(tiny_llama(), PROMPTS, [1], context=30)
-
-
-def test_partition_depends_on_the_order_and_sees_from_the_centre_given():
-    x, _ = blobs()
-    first = refusal.partition(x, 10)
-    assert torch.equal(refusal.partition(x, 10).exemplars, first.exemplars)
-    assert not torch.equal(refusal.partition(x, 10, order=1).exemplars[0], first.exemplars[0])
-    assert torch.equal(refusal.partition(x, 10, centre=x[0] + 9).centre, x[0] + 9)
-    assert first.n == len(x)
 
 
 def test_refusal_table_by_hand(found):

@@ -95,8 +95,9 @@ def test_bad_documents_blocks_and_orders_are_named():
 def test_growing_is_building(x, cal, grown):
     stream = FakeStream({5: x})
     built = build_from(
-        stream, [4], len(x), calibrations={5: cal}, checkpoint=False, show_progress=False
-    )[5, 4]
+        stream, [4], len(x), calibrations={5: cal}, checkpoint=False, keep=False,
+        show_progress=False,
+    )[5, 4]  # fmt: skip
     assert torch.equal(built.exemplar_index, grown.exemplar_index)
     assert torch.equal(built.exemplars, grown.exemplars)
     assert torch.equal(built.counts, grown.counts)

@@ -20,9 +20,9 @@ def regions(counts, coherence, exemplars=None):
     """A dictionary with these counts and coherences."""
     exemplars = torch.eye(len(counts)) if exemplars is None else exemplars
     sums = RegionSums.empty(*exemplars.shape, torch.device("cpu"))
-    sums.counts = torch.tensor(counts)
+    sums.table[:, -1] = torch.tensor(counts)
     scale = torch.tensor(coherence, dtype=torch.float64) * sums.counts
-    sums.directions = exemplars.double() * scale[:, None]
+    sums.directions.copy_(exemplars * scale[:, None])
     index = torch.arange(len(counts))
     return Dictionary.from_sums(torch.zeros(exemplars.shape[1]), 0.5, exemplars, index, sums, {})
 

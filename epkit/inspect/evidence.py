@@ -1,14 +1,16 @@
-"""Activations of the tokens around kept members, and the cells of all of them.
+"""What is known of a region beyond its dictionary: activations, counts, promoted tokens.
 
 A dictionary keeps tokens, not activations. They come back from the set on disk it was built from
 (`FromSet`) or by feeding the windows to the model again (`FromModel`). A causal model gives a token
 the same activation whatever follows, so a window is fed up to the last token that is asked for.
 
-`Census` assigns a whole stream to its nearest exemplars, with the runner-up of every activation.
+`NearestCounts` assigns a whole stream to its nearest exemplars, with the second nearest of every
+activation; `PromotedTokens` asks the logit lens for the rows that are needed.
 
-Does not know: text, HTML.
+Does not know: HTML, what a card says.
 """
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,16 +20,35 @@ from torch import Tensor
 from epkit.dictionary import Dictionary
 from epkit.geometry import distances
 from epkit.lm.activations import ActivationStream
+from epkit.lm.lens import LogitLens, logit_lens
 from epkit.lm.models import LanguageModel
 from epkit.lm.store import ActivationSet
 from epkit.lm.text import StreamText
 from epkit.lm.tokens import Window
+from epkit.progress import progress
 
 BINS = 24
 """Bars of a histogram of distances, from 0 to the threshold."""
 
 BLOCK = 512
-"""Activations of a step of a census: short enough to answer a click between two."""
+"""Activations counted in a step: short enough to answer a click between two."""
+
+LENS_TOKENS = 10
+"""Tokens of either kind that are told of a region."""
+
+
+def activations_of(
+    dictionary: Dictionary,
+    text: StreamText,
+    model: LanguageModel | None,
+    activations: ActivationSet | None,
+) -> "FromSet | FromModel | None":
+    """Where the activations of a dictionary's stream come from, if from anywhere."""
+    if activations is not None:
+        return FromSet(dictionary, activations, text)
+    if model is not None and "layer" in dictionary.metadata:
+        return FromModel(dictionary, model, text)
+    return None
 
 
 class FromSet:
@@ -114,7 +135,7 @@ class _Windows(ActivationStream):
         return iter(self._fed)
 
 
-class Census:
+class NearestCounts:
     """Voronoi cells of a stream: (n, D) activations, each counted for its nearest exemplar.
 
     The nearest two come from the float32 product alone, without the exact decision of near ties
@@ -129,33 +150,46 @@ class Census:
     def __init__(self, dictionary: Dictionary, x: Tensor) -> None:
         self.histogram = torch.zeros(len(dictionary), BINS, dtype=torch.int64)
         self.done = False
-        self.block = BLOCK
         self._dictionary = dictionary
-        self._pairs: list[Tensor] | Tensor = []
+        self._n = len(x)
+        self._second: list[Tensor] | Tensor = []
         self._rest = iter(x.split(BLOCK))
+        self._lock = threading.Lock()
 
     def steps(self) -> Iterator[None]:
-        """Count block by block; may be left and taken up again."""
-        d, k = self._dictionary, len(self._dictionary)
-        for block in self._rest:
-            near = distances(d.directions(block), d.exemplars).topk(min(2, k), largest=False)
-            region, gap = near.indices[:, 0].cpu(), near.values[:, 0].cpu()
-            bins = (gap / max(d.threshold, 1e-9) * BINS).long().clamp_(0, BINS - 1)
-            flat = (region * BINS + bins).bincount(minlength=k * BINS)
-            self.histogram += flat.view(k, BINS)
-            if k > 1:
-                self._pairs.append(region * k + near.indices[:, 1].cpu())
+        """Count block by block; may be left and taken up again, also by another thread."""
+        while not self.done:
+            with self._lock:
+                self._count(next(self._rest, None))
             yield
-        if not self.done:
-            self._pairs = torch.cat(self._pairs or [torch.zeros(0, dtype=torch.int64)]).sort()[0]
-            self.done = True
 
-    def runners_up(self, region: int, most: int) -> list[tuple[int, int]]:
+    def finish(self, show: bool) -> None:
+        """Count all that is left."""
+        with progress(self._n, "activations", "count", show=show) as update:
+            for done, _ in enumerate(self.steps(), start=1):
+                update(min(done * BLOCK, self._n))
+
+    def _count(self, block: Tensor | None) -> None:
+        d, k = self._dictionary, len(self._dictionary)
+        if block is None:
+            if not self.done:
+                none = torch.zeros(0, dtype=torch.int64)
+                self._second = torch.cat([none, *self._second]).sort()[0]
+                self.done = True
+            return
+        near = distances(d.directions(block), d.exemplars).topk(min(2, k), largest=False)
+        region, gap = near.indices[:, 0].cpu(), near.values[:, 0].cpu()
+        bins = (gap / max(d.threshold, 1e-9) * BINS).long().clamp_(0, BINS - 1)
+        self.histogram += (region * BINS + bins).bincount(minlength=k * BINS).view(k, BINS)
+        if k > 1:
+            self._second.append(region * k + near.indices[:, 1].cpu())
+
+    def second(self, region: int, most: int) -> list[tuple[int, int]]:
         """(region, members): what comes second for a region's members, the most frequent first."""
         k = len(self._dictionary)
         edges = torch.tensor([region * k, (region + 1) * k])
-        low, high = torch.searchsorted(self._pairs, edges).tolist()
-        return frequent(self._pairs[low:high] - region * k, most)
+        low, high = torch.searchsorted(self._second, edges).tolist()
+        return frequent(self._second[low:high] - region * k, most)
 
 
 def frequent(values: Tensor, most: int) -> list[tuple[int, int]]:
@@ -193,3 +227,57 @@ def context_cosines(
         first = places.searchsorted(a)
         out.append((u[first : first + b - a] @ exemplars[r]).numpy())
     return out
+
+
+def nearest_exemplars(dictionary: Dictionary, most: int) -> tuple[Tensor, Tensor]:
+    """Distances and indices of the nearest other exemplars: (K, L) each, L = min(most, K - 1)."""
+    e, parts = dictionary.exemplars, []
+    for first in range(0, len(e), BLOCK):
+        gap = distances(e[first : first + BLOCK], e)
+        own = torch.arange(len(gap), device=gap.device)
+        gap[own, own + first] = torch.inf
+        parts.append(gap.topk(min(most, len(e) - 1), dim=1, largest=False))
+    return torch.cat([p.values for p in parts]).cpu(), torch.cat([p.indices for p in parts]).cpu()
+
+
+class PromotedTokens:
+    """Rows of a logit lens, given or asked of the model as they are needed.
+
+    Attributes
+    ----------
+    known : whether promoted tokens can be told at all.
+    """
+
+    def __init__(self, dictionary: Dictionary, model: LanguageModel | None, lens: LogitLens | None):
+        self.known = lens is not None or model is not None
+        self._means, self._model = dictionary.means, model
+        self._lens = lens
+        self._filled: Tensor | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the rows of all regions are at hand."""
+        if self._filled is None:
+            return self._lens is not None
+        return bool(self._filled.all())
+
+    def of(self, rows: np.ndarray) -> LogitLens | None:
+        """Promoted and suppressed tokens of some regions: (R,) -> a lens of R rows."""
+        if not self.known:
+            return None
+        rows = torch.as_tensor(np.asarray(rows, dtype=np.int64))
+        if self._lens is None:
+            self._lens, self._filled = self._empty(), torch.zeros(len(self._means)).bool()
+        if self._filled is not None:
+            missing = rows[~self._filled[rows]].unique()
+            if len(missing):
+                new = logit_lens(self._model, self._means[missing], k=self._lens.promoted.shape[1])
+                for name, value in vars(self._lens).items():
+                    value[missing] = getattr(new, name)
+                self._filled[missing] = True
+        return LogitLens(**{name: value[rows] for name, value in vars(self._lens).items()})
+
+    def _empty(self) -> LogitLens:
+        shape = (len(self._means), min(LENS_TOKENS, self._model.vocab_size))
+        ids, logits = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape)
+        return LogitLens(ids, logits, ids.clone(), logits.clone())

@@ -1,0 +1,165 @@
+"""Tests of epkit.partition."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import mixture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import epkit
+from epkit.partition import stream_order
+
+MODULE = sys.modules["epkit.partition"]  # `epkit.partition` itself is the function
+PERCENTILES = st.lists(
+    st.sampled_from([0.5, 1, 4, 10, 33.3, 80]), min_size=1, max_size=3, unique=True
+)
+
+
+def by_hand(x, percentiles, order, *, centre=None, recount=True):
+    """The three steps as one would write them."""
+    calibration = epkit.calibrate(x, percentiles, centre=centre)
+    made = {}
+    for p in percentiles:
+        part = epkit.LeaderClustering(calibration.centre, calibration.thresholds[p])
+        made[p] = part.partial_fit(x[order]).dictionary()
+        if recount:
+            made[p] = made[p].recount(x)
+    return made
+
+
+def assert_same(a, b):
+    assert list(a) == list(b)
+    for p in a:
+        assert a[p].threshold == b[p].threshold
+        for name, value in vars(a[p]).items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, getattr(b[p], name)), (p, name)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(4, 300),
+    dim=st.integers(6, 12),  # in few dimensions two activations may be alike, and θ zero
+    seed=st.integers(0, 99),
+    percentiles=PERCENTILES,
+    order=st.one_of(st.none(), st.integers(0, 99)),
+    recount=st.booleans(),
+    given_centre=st.booleans(),
+    block=st.sampled_from([1, 7, 64, 1 << 16]),
+)
+def test_it_is_calibrate_cluster_recount_byte_for_byte(
+    n, dim, seed, percentiles, order, recount, given_centre, block
+):
+    x = mixture(n, dim, seed)
+    centre = torch.full((dim,), 0.3) if given_centre else None
+    rows = stream_order(n, order)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODULE, "_BLOCK", block)
+        found = epkit.partition(x, percentiles, centre=centre, order=order, recount=recount)
+    assert_same(found, by_hand(x, percentiles, rows, centre=centre, recount=recount))
+    for p, d in found.items():
+        assert d.metadata["percentile"] == p
+        assert d.metadata["order"] == order
+        assert d.n == n
+        founders = x[rows[d.exemplar_index]]  # the documented way back
+        torch.testing.assert_close(d.directions(founders), d.exemplars, atol=0, rtol=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(4, 200), seed=st.integers(0, 99), kind=st.sampled_from(["torch", "numpy"]))
+def test_the_identity_and_the_permutation_of_a_seed_are_the_same_as_naming_them(n, seed, kind):
+    x = mixture(n, 6, seed)
+    as_kind = {"torch": lambda rows: rows, "numpy": lambda rows: rows.numpy().astype(np.int32)}
+    identity, drawn = (as_kind[kind](stream_order(n, order)) for order in (None, seed))
+    assert_same(epkit.partition(x, [10]), epkit.partition(x, [10], order=identity))
+    given_order = epkit.partition(x, [10], order=drawn)
+    assert_same(epkit.partition(x, [10], order=seed), given_order)
+    assert given_order[10].metadata["order"] == "given"
+
+
+@settings(max_examples=20, deadline=None)
+@given(dtype=st.sampled_from(["float16", "float32", "float64"]), seed=st.integers(0, 9))
+def test_numpy_and_torch_of_any_float_make_no_difference(dtype, seed):
+    x = mixture(120, 8, seed).numpy().astype(dtype)
+    assert_same(epkit.partition(x, [2, 10]), epkit.partition(torch.as_tensor(x), [2, 10]))
+
+
+def test_a_ready_calibration_is_used_as_it_is(stream):
+    calibration = epkit.calibrate(stream[:400], [1, 5])
+    found = epkit.partition(stream, [5], calibration=calibration, recount=False)
+    part = epkit.LeaderClustering(calibration.centre, calibration.thresholds[5])
+    assert_same(found, {5: part.partial_fit(stream).dictionary()})
+
+
+def test_the_seed_is_that_of_the_calibration_sample(stream, monkeypatch):
+    asked = []
+
+    def calibrate(x, percentiles, **options):
+        asked.append(options["seed"])
+        return epkit.calibrate(x, percentiles, **options)
+
+    monkeypatch.setattr(MODULE, "calibrate", calibrate)
+    epkit.partition(stream, [10], seed=np.int64(7))
+    assert asked == [7]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        list(range(39)),  # one missing
+        [0, *range(39)],  # one twice
+        [*range(39), 40],  # none of the rows
+        [-1, *range(1, 40)],
+        torch.arange(40)[None],
+        torch.tensor(3),
+        torch.zeros(0, dtype=torch.int64),
+    ],
+    ids=str,
+)
+def test_what_is_no_permutation_is_refused(order):
+    with pytest.raises(ValueError, match="every row from 0 to 39 once"):
+        epkit.partition(mixture(40, 4), [10], order=order)
+
+
+@pytest.mark.parametrize(
+    "order", [True, 1.0, "12", torch.rand(40), torch.ones(40, dtype=torch.bool), {1, 2}], ids=str
+)
+def test_an_order_of_the_wrong_type_is_refused(order):
+    with pytest.raises(TypeError, match="order must be"):
+        epkit.partition(mixture(40, 4), [10], order=order)
+
+
+X = mixture(40, 4)
+CALIBRATION = epkit.calibrate(X, [10])
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "error", "says"),
+    [
+        ([[1.0, 2.0]], {}, ValueError, "must be a torch tensor or a numpy array"),
+        (X[0], {}, ValueError, r"shape \(N, D\)"),
+        (X.long(), {}, ValueError, "floating point"),
+        (X[:0], {"calibration": CALIBRATION}, ValueError, "x has no rows"),
+        (X[:0], {}, ValueError, "x has no rows"),
+        (X[:1], {}, ValueError, "at least two"),
+        (X[:, :3], {"calibration": CALIBRATION}, ValueError, "3 dimensions, expected 4"),
+        (X * torch.inf, {"calibration": CALIBRATION}, ValueError, "finite"),
+        (X, {"centre": torch.zeros(3)}, ValueError, "expected 4"),
+        (X, {"calibration": CALIBRATION, "centre": X[0]}, ValueError, "not both"),
+        (X, {"calibration": {10: 0.5}}, TypeError, "must be a Calibration, got dict"),
+        (X, {"percentiles": [10, 20], "calibration": CALIBRATION}, ValueError, "percentile 20"),
+        (X, {"percentiles": []}, ValueError, "percentiles is empty"),
+        (X, {"seed": "a"}, TypeError, "seed must be a whole number"),
+        (X, {"seed": -1}, ValueError, "seed must be"),
+        (X, {"order": -1}, ValueError, "order must be"),
+        (X, {"device": 3}, TypeError, "device must be"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(x, options, error, says):
+    options = {"percentiles": [10]} | options
+    with pytest.raises(error, match=says) as caught:
+        epkit.partition(x, **options)
+    assert "\n" not in str(caught.value)
