@@ -68,7 +68,11 @@ def read_published(
         top = read_pickle(opened, CLASSES, update)
         if not isinstance(top, Record) or top.cls.name != "Dictionary":
             raise RefusedPickle(f"{file.name} holds no published dictionary")
-        return _dictionary(top, file.name, texts)
+        d = _dictionary(top, file.name, texts)
+    try:
+        return d.checked()
+    except (TypeError, ValueError) as error:
+        raise RefusedPickle(f"{file.name} is not a sound dictionary: {error}") from error
 
 
 def _here(path: str | os.PathLike) -> Path:

@@ -133,3 +133,18 @@ def test_a_large_file_takes_less_memory_than_its_arrays(tmp_path):
     *_, progress, peak = done.stdout.splitlines()
     assert progress.startswith("reading large.pkl: ")
     assert int(peak.split()[1]) < size
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        (np.float64(0.7).tobytes()[::-1], np.float64(2.5).tobytes()[::-1], "threshold"),
+        (np.float64(0.5).tobytes()[::-1], np.float64(np.nan).tobytes()[::-1], "coherence"),
+    ],
+)
+def test_what_is_no_sound_dictionary_is_refused_by_field(old, new, field, tmp_path):
+    path = tmp_path / "d.pkl"
+    write_published(path, 3, 8)
+    path.write_bytes(path.read_bytes().replace(b"G" + old, b"G" + new))
+    with pytest.raises(RefusedPickle, match=field):
+        read_published(path, show_progress=False)
