@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "epkit"
 
 METHOD = {"geometry", "calibration", "clustering", "dictionary", "partition"}
-TENSORS = {"members", "readouts", "interventions", "matching", "controls", "stats", "sae"}
+TENSORS = {"members", "readouts", "interventions", "matching", "controls", "stats"}
 TENSORS |= {"files", "checks", "soundness", "products", "sums"}
 
 
