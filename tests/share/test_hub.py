@@ -12,6 +12,7 @@ from huggingface_hub import constants
 import epkit
 from epkit.share import push, read_published
 from epkit.share.hub import INDEX, checksum, fetch_file
+from epkit.share.push import write_repository
 
 ABOUT = {
     "model": "someone/tiny", "revision": "abc", "corpus": "a|b\n<script>", "n_activations": 600,
@@ -42,6 +43,15 @@ def an_atlas(percentiles=(4, 2.5), seed=0):
     return {(12, p): d for p, d in made.items()}
 
 
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory):
+    """{path: content} of what `push` uploads."""
+    folder = tmp_path_factory.mktemp("pushed")
+    write_repository(an_atlas(), folder, "me/atlas")
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
 def assert_equal(a, b):
     assert sorted(a) == sorted(b)
     for key in a:
@@ -70,11 +80,9 @@ def test_what_is_pushed_comes_back_by_name_and_by_commit(hub):
     ]  # fmt: skip
 
 
-def test_only_the_list_and_the_dictionaries_are_fetched(hub):
-    push(an_atlas(), "me/atlas")
-    files = hub.repos["models", "me/atlas"].files
+def test_only_the_list_and_the_dictionaries_are_fetched(hub, pushed):
     other = {"run.py": b"x", "layer12_p4/evil.pkl": b"x", "layer9_p9/layer9_p9.safetensors": b"x"}
-    hub.repos["models", "me/atlas"] = Repo(files | other)
+    hub.repos["models", "me/atlas"] = Repo(pushed | other)
     assert len(epkit.load_atlas("me/atlas")) == 2
     fetched = {path for _, _, path in hub.served}
     assert not fetched & {"run.py", "layer12_p4/evil.pkl", "README.md"}
@@ -93,13 +101,11 @@ def test_the_card_says_how_it_was_made_and_nothing_of_it_is_markup(hub):
     assert 'SAE.from_pretrained("me/atlas", "layer12_p4")' in card
 
 
-def test_every_file_has_its_checksum(hub, tmp_path):
-    push(an_atlas(), "me/atlas")
-    files = hub.repos["models", "me/atlas"].files
-    sums = json.loads(files[INDEX])["files"]
-    assert set(sums) == set(files) - {INDEX, ".gitattributes"}
+def test_every_file_has_its_checksum(pushed, tmp_path):
+    sums = json.loads(pushed[INDEX])["files"]
+    assert set(sums) == set(pushed) - {INDEX}
     for name, value in sums.items():
-        (tmp_path / "file").write_bytes(files[name])
+        (tmp_path / "file").write_bytes(pushed[name])
         assert checksum(tmp_path / "file") == value
 
 
@@ -142,10 +148,8 @@ def unsound(files):
         ),
     ],
 )
-def test_what_was_altered_is_refused(hub, change, said):
-    push(an_atlas(), "me/atlas")
-    files = hub.repos["models", "me/atlas"].files
-    hub.repos["models", "me/atlas"] = Repo(files | change(files))
+def test_what_was_altered_is_refused(hub, pushed, change, said):
+    hub.repos["models", "me/atlas"] = Repo(pushed | change(pushed))
     with pytest.raises(ValueError, match=said) as error:
         epkit.load_atlas("me/atlas")
     one_sentence(error)
