@@ -88,6 +88,15 @@ def test_only_the_list_and_the_dictionaries_are_fetched(hub, pushed):
     assert not fetched & {"run.py", "layer12_p4/evil.pkl", "README.md"}
 
 
+def test_sae_lens_loads_a_pushed_dictionary_by_its_folder(hub, pushed):
+    sae_lens = pytest.importorskip("sae_lens", reason="sae-lens is in the test extra")
+    hub.repos["models", "me/atlas"] = Repo(pushed)
+    sae = sae_lens.SAE.from_pretrained("me/atlas", "layer12_p4")
+    x = mixture(600, 8, 0)
+    d = epkit.load_atlas("me/atlas")[12, 4]
+    assert torch.equal(sae.encode(x).argmax(1), d.assign(x)[0])
+
+
 def test_the_card_says_how_it_was_made_and_nothing_of_it_is_markup(hub):
     atlas = an_atlas()
     push(atlas, "me/atlas")
