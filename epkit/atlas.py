@@ -13,10 +13,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from epkit.cache import make_room, touch
 from epkit.checks import whole
 from epkit.dictionary import Dictionary
 from epkit.files import cache_dir, remove_folder, whole_folder
+from epkit.lm.room import make_room, touch
 
 Atlas = dict[tuple[int, float], Dictionary]
 """Dictionaries by (layer, percentile)."""

@@ -32,11 +32,11 @@ from epkit import atlas as atlases
 from epkit import checks
 from epkit.atlas import Atlas
 from epkit.build_state import BuildState, Checkpoint
-from epkit.cache import cap
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.checks import whole
 from epkit.files import cache_dir
 from epkit.lm.chunks import Chunk
+from epkit.lm.room import cap
 from epkit.lm.store import ActivationSet, cached
 from epkit.progress import progress
 

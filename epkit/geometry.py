@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from epkit import checks
-from epkit.products import Operand, band, full_precision, is_half, scores, top_two
+from epkit.products import Operand, band, full_precision, is_half, proposed, top_two
 
 ROWS = 1024
 """Rows per block of a matrix product on the CPU."""
@@ -246,7 +246,7 @@ def nearest_of_activations(
 ) -> tuple[Tensor, Tensor]:
     """`nearest` of the directions of activations, normalised block by block.
 
-    Beyond x and the result it holds a block of directions and of scores, whatever N.
+    Beyond x and the result it holds a block of directions and of proposed scores, whatever N.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def nearest_known(u: Tensor, exemplars: Tensor, known: Operand) -> tuple[Tensor,
     second, index = best.clone(), torch.zeros(len(u), dtype=torch.int64, device=u.device)
     with full_precision():
         for start in range(0, len(known), COLUMNS):
-            top, where, runner_up = top_two(scores(rows, known[start : start + COLUMNS]))
+            top, where, runner_up = top_two(proposed(rows, known[start : start + COLUMNS]))
             second = torch.maximum(torch.minimum(best, top), torch.maximum(second, runner_up))
             index = torch.where(top > best, where + start, index)
             best = torch.maximum(best, top)
@@ -313,7 +313,7 @@ def _decide(u: Tensor, rows: Operand, floor: Tensor, exemplars: Tensor, known: O
     index = torch.zeros(len(u), dtype=torch.int64, device=u.device)
     for start in range(0, len(known), COLUMNS):
         block = slice(start, start + COLUMNS)
-        candidate = scores(rows, known[block]) >= floor[:, None]
+        candidate = proposed(rows, known[block]) >= floor[:, None]
         where, distance = closest(u, exemplars[block], candidate)
         index = torch.where(distance < least, where + start, index)
         least = torch.minimum(least, distance)

@@ -1,6 +1,6 @@
 """Matrix products that propose: how they are run, and how far from the truth they can be.
 
-A product of unit rows never decides anything here. It gives scores, and `band` gives a proven
+A product of unit rows never decides anything here. It proposes scores, and `band` gives a proven
 bound on how far any of them lies from the exact scalar product u.e of the float32 rows; whatever
 the band cannot separate is decided by `geometry.pair_distance`. So results are the same bytes
 whether the product runs in float32 ("single") or on copies rounded to float16 ("half"), which
@@ -139,7 +139,7 @@ class Operand:
         return Operand(self.values[rows], self.error[rows], self.half)
 
 
-def scores(u: Operand, v: Operand) -> Tensor:
+def proposed(u: Operand, v: Operand) -> Tensor:
     """Scalar products of all pairs, in units of SCALE² if half; run in `full_precision`.
 
     Returns
@@ -157,7 +157,7 @@ def scores(u: Operand, v: Operand) -> Tensor:
 
 
 def top_two(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Largest of every row of `scores`, its column, and the second largest.
+    """Largest of every row of `proposed`, its column, and the second largest.
 
     One pass for the largest of every group of columns, then only the winning group is looked into:
     the fastest way on a CPU, where counting or sorting costs as much as the product.
@@ -173,7 +173,7 @@ def top_two(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def band(u: Operand, v: Operand) -> Tensor:
-    """How far a score may lie from the exact product, per row of u: (N,), in units of `scores`."""
+    """How far a score may lie from the exact product, per row of u: (N,), in units of `proposed`."""
     summing = gamma(u.values.shape[1])
     if not u.half:
         return u.error + summing

@@ -126,11 +126,11 @@ def write_index(folder: Path, notebooks: Sequence[Path], state: Mapping[str, Any
     pages.write_index(folder / "index.html", folder.name, entries)
 
 
-def _entry(folder: Path, source: Path, record: Mapping[str, Any] | None) -> pages.Entry:
+def _entry(folder: Path, source: Path, record: Mapping[str, Any] | None) -> pages.IndexLine:
     """The line of one notebook: what came of it, and the good result of an earlier run."""
     if record is None:
         title = pages.title(nbformat.read(source, as_version=4), source.stem)
-        return pages.Entry(title, "not run", "", "", None)
+        return pages.IndexLine(title, "not run", "", "", None)
     executed, links = _output(folder, source.stem, record["status"]), {}
     notebook = _read(executed)
     title = pages.title(notebook or nbformat.read(source, as_version=4), source.stem)
@@ -142,7 +142,7 @@ def _entry(folder: Path, source: Path, record: Mapping[str, Any] | None) -> page
     else:
         verdict = pages.verdict(notebook) if notebook else ""
     elapsed = clock(record["seconds"])
-    return pages.Entry(title, record["status"], elapsed, verdict, page, links)
+    return pages.IndexLine(title, record["status"], elapsed, verdict, page, links)
 
 
 def _summary(results: Mapping[str, Mapping[str, Any]]) -> str:

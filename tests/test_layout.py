@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "epkit"
 
 METHOD = {"geometry", "calibration", "clustering", "dictionary", "partition"}
-TENSORS = {"members", "readouts", "interventions", "matching", "controls", "stats", "sae"}
+TENSORS = {"members", "readouts", "interventions", "matching", "controls", "stats"}
 TENSORS |= {"files", "checks", "soundness", "products", "sums"}
 
 
@@ -94,7 +94,7 @@ def test_lm_knows_no_dictionary_consumer():
             assert not {room(other) for other in found} & above, f"{name} imports {sorted(found)}"
 
 
-SHARED = {"main", "write_index", "partition", "Regions", "Source", "region_table"}
+SHARED = {"main", "write_index"}
 """Public names that may still stand for two things."""
 
 

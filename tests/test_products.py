@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epkit import products
-from epkit.products import Operand, band, full_precision, gamma, scores, top_two
+from epkit.products import Operand, band, full_precision, gamma, proposed, top_two
 
 
 def unit(x):
@@ -37,7 +37,7 @@ def test_no_score_is_further_from_the_exact_product_than_the_band(dim, half, sha
     u, v = unit(x[:10]), unit(x[10:])
     a, b = Operand.of(u, half), Operand.of(v, half)
     with full_precision():
-        found = scores(a, b)[:, : len(v)].double()
+        found = proposed(a, b)[:, : len(v)].double()
     scale = products.SCALE**2 if half else 1
     error = (found / scale - u.double() @ v.double().T).abs()
     assert (error <= band(a, b)[:, None] / scale).all()
@@ -67,7 +67,7 @@ def test_top_two_are_those_of_a_sort(n, k, levels, seed):
 @pytest.mark.parametrize("k", [1, 63, 64, 65, 130])
 def test_scores_end_in_columns_that_never_win(k):
     u = unit(-torch.ones(2, 3))
-    got = scores(Operand.of(u, False), Operand.of(unit(torch.ones(k, 3)), False))
+    got = proposed(Operand.of(u, False), Operand.of(unit(torch.ones(k, 3)), False))
     assert got.shape[1] % products.GROUP == 0
     assert (got[:, :k] < 0).all()
     assert (got[:, k:] == -torch.inf).all()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from region_examples import example_dictionary
+from region_examples import WORDS, example_dictionary
 
 import epkit
 from epkit.files import write_tensors
@@ -26,7 +26,8 @@ def sound():
     for kind in KINDS:
         tensors[f"members.{kind}_index"][0, 3:] = -1
         tensors[f"members.{kind}_distance"][0, 3:] = math.nan
-    metadata = {"layer": 1, "n_activations": 4 * 49, "vocab_size": 70, "deep": {"er": [1, None]}}
+    metadata = {"layer": 1, "n_activations": 4 * 49, "vocab_size": len(WORDS)}
+    metadata["deep"] = {"er": [1, None]}
     return tensors, {"format": 1, "threshold": 0.6, "metadata": metadata}
 
 
@@ -68,7 +69,7 @@ def values():
     yield from (("exemplar_index", (-1,), bad) for bad in (0, 196, 2**62))
     yield from (("distance_mean", (2,), bad) for bad in (-0.01, 2.01))
     yield from (("distance_std", (2,), bad) for bad in (-0.01, 1.01))
-    yield from (("members.tokens", (3,), bad) for bad in (-1, -(2**31), 70, 2**31 - 1))
+    yield from (("members.tokens", (3,), bad) for bad in (-1, -(2**31), len(WORDS), 2**31 - 1))
     yield from (("members.lengths", (1,), bad) for bad in (0, -1, -50, 49, 51, 2**31 - 1))
     yield "members.clustered", (...,), False
     for kind in KINDS:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from epkit.cache import cap, make_room, touch
 from epkit.checks import whole
 from epkit.files import cache_dir, remove_folder
 from epkit.lm.chunks import Chunk, truncate
@@ -35,6 +34,7 @@ from epkit.lm.entries import (
     read_entry,
     writing,
 )
+from epkit.lm.room import cap, make_room, touch
 from epkit.progress import progress
 
 if TYPE_CHECKING:

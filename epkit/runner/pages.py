@@ -93,7 +93,7 @@ _FRAME = """<!DOCTYPE html>
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexLine:
     """One line of the table of contents; `page` is None for a notebook that has not been run."""
 
     title: str
@@ -156,7 +156,7 @@ def write_page(notebook_path: Path, page_path: Path) -> None:
     files.write_text(page_path, _frame(heading, body, _POLICY + _INLINE_SCRIPTS))
 
 
-def write_index(path: Path, profile: str, entries: Sequence[Entry]) -> None:
+def write_index(path: Path, profile: str, entries: Sequence[IndexLine]) -> None:
     """Write the table of contents of one profile's executed notebooks."""
     n_done = sum(entry.status == "done" for entry in entries)
     rows = "\n".join(_row(entry) for entry in entries)
@@ -170,7 +170,7 @@ def write_index(path: Path, profile: str, entries: Sequence[Entry]) -> None:
     files.write_text(path, _frame(f"epkit: {profile}", body, _POLICY))
 
 
-def _row(entry: Entry) -> str:
+def _row(entry: IndexLine) -> str:
     name = html.escape(entry.title)
     if entry.page:
         name = f'<a href="{html.escape(entry.page)}">{name}</a>'

@@ -44,7 +44,7 @@ def corpus(name, split="build"):
     return [c.fingerprint, list(c)]
 
 def sae():
-    from epkit.sae import load_sae
+    from epkit.share.sae import load_sae
     return len(load_sae({SAE!r}))
 
 def axbench(name):

@@ -159,7 +159,7 @@ def test_a_named_model_from_a_folder(folder):
         ({"name": ""}, TypeError, "name must be a name"),
         ({"source": 3}, TypeError, "source must be 'auto', 'hub', 'wheel' or a folder, got int 3"),
         ({"source": "whl"}, FileNotFoundError, "neither 'auto', 'hub', 'wheel' nor a folder"),
-        ({"device": "gpu"}, ValueError, "device must be 'cpu' or 'cuda', got 'gpu'"),
+        ({"device": "gpu"}, ValueError, "device must be 'cpu' or 'cuda', got str 'gpu'"),
         ({"device": 0}, TypeError, "device must be 'cpu', 'cuda' or a torch device"),
         ({"dtype": "float32"}, TypeError, "dtype must be a floating torch dtype"),
         ({"dtype": torch.int8}, TypeError, "dtype must be a floating torch dtype"),

@@ -115,8 +115,8 @@ def test_corpus_text_in_a_verdict_is_shown_and_never_live(text, kind, tmp_path):
     assert "\x1b" not in verdict
 
     entries = [
-        pages.Entry("A", "done", "0:01", verdict, None),
-        pages.Entry("B", "done", "", "", None),
+        pages.IndexLine("A", "done", "0:01", verdict, None),
+        pages.IndexLine("B", "done", "", "", None),
     ]
     pages.write_index(tmp_path / "index.html", "cpu", entries)
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
@@ -170,9 +170,9 @@ def test_page_shows_the_outputs_and_fetches_nothing(notebook, tmp_path):
 
 def test_index_lists_every_notebook_with_status_time_and_verdict(tmp_path):
     entries = [
-        pages.Entry("Build <one>", "done", "1:02", "<p>It holds.</p>", "01_build.html"),
-        pages.Entry("Inspect", "failed", "0:03", "ValueError: no", "02_inspect.html"),
-        pages.Entry("AxBench", "not run", "", "", None),
+        pages.IndexLine("Build <one>", "done", "1:02", "<p>It holds.</p>", "01_build.html"),
+        pages.IndexLine("Inspect", "failed", "0:03", "ValueError: no", "02_inspect.html"),
+        pages.IndexLine("AxBench", "not run", "", "", None),
     ]
     pages.write_index(tmp_path / "index.html", "cpu", entries)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
-from epkit.sae import SparseAutoencoder
+from epkit.share.sae import SparseAutoencoder
 from epkit.stats import auroc
 from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.protocol import RowActivations, max_pool, round_scores, segment_max

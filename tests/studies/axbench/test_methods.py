@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from epkit import LeaderClustering, calibrate
-from epkit.sae import SparseAutoencoder
+from epkit.share.sae import SparseAutoencoder
 from epkit.stats import auroc
 from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.methods import (

@@ -5,7 +5,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from epkit.sae import SparseAutoencoder, keep_top, load_sae, train_topk_sae
+from epkit.share.sae import SparseAutoencoder, keep_top, load_sae, train_topk_sae
 
 
 def small(**options):

@@ -1,10 +1,10 @@
-"""Tests of epkit.cache."""
+"""Tests of epkit.lm.room."""
 
 import os
 
 import pytest
 
-from epkit import cache
+from epkit.lm import room
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_a_cap_that_cannot_be_is_refused_and_nothing_removed(home, monkeypatch, 
     kept = entry(home, "atlases/a", 10, 5, "x")
     monkeypatch.setenv("EPKIT_CACHE_GB", text)
     with pytest.raises(ValueError, match="EPKIT_CACHE_GB must be a number of gigabytes"):
-        cache.make_room(1)
+        room.make_room(1)
     assert kept.exists()
 
 
@@ -36,7 +36,7 @@ def test_the_default_cap(monkeypatch):
         monkeypatch.delenv("EPKIT_CACHE_GB", raising=False)
         if text is not None:
             monkeypatch.setenv("EPKIT_CACHE_GB", text)
-        assert cache.cap() == 20e9
+        assert room.cap() == 20e9
 
 
 def test_every_kind_counts_and_what_was_used_longest_ago_goes_first(home):
@@ -44,22 +44,22 @@ def test_every_kind_counts_and_what_was_used_longest_ago_goes_first(home):
     old = entry(home, "builds/old.safetensors", 300, 30)
     atlas = entry(home, "atlases/a", 300, 20, "layer1_p1.safetensors")
     layer = entry(home, "activations/f/layer-1-9", 300, 10, "activations")
-    assert cache.make_room(100)
+    assert room.make_room(100)
     assert all(x.exists() for x in (old, atlas, layer))
-    assert cache.make_room(101)
+    assert room.make_room(101)
     assert [x.exists() for x in (model, old, atlas, layer)] == [True, False, True, True]
-    cache.touch(atlas)
-    assert cache.make_room(500)
+    room.touch(atlas)
+    assert room.make_room(500)
     assert [x.exists() for x in (atlas, layer)] == [True, False]
 
 
 def test_what_is_needed_stays_and_too_much_removes_nothing(home):
     kept = entry(home, "activations/f/layer-1-9", 600, 50, "activations")
     other = entry(home, "builds/b.safetensors", 300, 10)
-    assert not cache.make_room(401, [kept])
+    assert not room.make_room(401, [kept])
     assert kept.exists()
     assert other.exists()
-    assert cache.make_room(400, [kept])
+    assert room.make_room(400, [kept])
     assert kept.exists()
     assert not other.exists()
 
@@ -70,6 +70,6 @@ def test_leftovers_of_killed_processes_go_whatever_the_room(home):
     for x in dead:
         os.utime(x / "x", (0, 0))
     live = entry(home, "atlases/.c.3.tmp", 1, 0, "x")
-    assert cache.make_room(1)
+    assert room.make_room(1)
     assert not any(x.exists() for x in dead)
     assert live.exists()
