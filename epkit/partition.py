@@ -19,7 +19,7 @@ from epkit import checks
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import Arrays, as_activations, directions
+from epkit.geometry import Arrays, as_activations, compute_device, directions
 
 Order = int | Tensor | np.ndarray | Sequence[int] | None
 
@@ -65,7 +65,7 @@ def partition(
         `centre` and `calibration`; and what `calibrate` and `LeaderClustering` raise.
     TypeError : an argument of the wrong type.
     """
-    percentiles, device = check_percentiles(percentiles), checks.device(device)
+    percentiles, device = check_percentiles(percentiles), compute_device(device)
     # One row tells type and shape; values are checked block by block.
     as_activations(x[:1] if getattr(x, "ndim", 0) == 2 else x)
     if not len(x):
