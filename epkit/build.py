@@ -43,7 +43,7 @@ from epkit.progress import progress
 if TYPE_CHECKING:
     from epkit.lm.activations import ActivationStream
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same request gives another atlas than before: what was kept is then ignored."""
 
 

@@ -23,6 +23,7 @@ from epkit.files import read_tensors, write_tensors
 from epkit.geometry import as_activations, directions
 from epkit.lm.chunks import Chunk, truncate
 from epkit.members import MemberCollector
+from epkit.sums import UNIT
 
 PAUSE = 20
 """Least time between two writes of a state, in times that one took."""
@@ -178,8 +179,9 @@ def _check_regions(own: dict[str, Tensor], empty: dict[str, Tensor], n: int) -> 
     _check(bool((counts > 0).all()) and int(counts.sum()) == n, "regions without their members")
     _check(bool(((exemplars.norm(dim=1) - 1).abs() < 1e-4).all()), "exemplars that are not unit")
     for name, value in own.items():
-        if name.startswith("sums."):
-            _check(bool(value.isfinite().all()), f"{name} that is not finite")
+        if name.startswith("sums.") and name != "sums.counts":
+            most = counts.view(-1, *[1] * (value.dim() - 1)) * int(4 / UNIT)
+            _check(bool((value.abs() <= most).all()), f"{name} longer than the members allow")
         if name.endswith(".index"):
             _check(bool(((value >= -1) & (value < n)).all()), "members outside the stream")
 

@@ -21,7 +21,7 @@ from epkit import checks
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import Arrays, as_activations, directions
+from epkit.geometry import Arrays, as_activations, compute_device, directions, rows_of
 
 Order = int | Tensor | np.ndarray | Sequence[int] | None
 
@@ -68,12 +68,11 @@ def partition(
         `centre` and `calibration`; and what `calibrate` and `LeaderClustering` raise.
     TypeError : an argument of the wrong type.
     """
-    percentiles, device = check_percentiles(percentiles), checks.device(device)
-    # One row tells type and shape; values are checked block by block.
-    as_activations(x[:1] if getattr(x, "ndim", 0) == 2 else x)
+    percentiles, device = check_percentiles(percentiles), compute_device(device)
+    x = rows_of(x)  # type and shape; values are checked block by block
+    recount = checks.flag("recount", recount)
     if not len(x):
         raise ValueError("there is nothing to partition: x has no rows")
-    x = torch.as_tensor(x)
     rows = stream_order(len(x), order)
     if calibration is None:
         seed = checks.seed(seed)

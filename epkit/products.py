@@ -173,7 +173,7 @@ def top_two(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def band(u: Operand, v: Operand) -> Tensor:
-    """How far a score may lie from the exact product, per row of u: (N,), in units of `proposed`."""
+    """How far a score may lie from the exact product, per row of u: (N,), in the scores' unit."""
     summing = gamma(u.values.shape[1])
     if not u.half:
         return u.error + summing

@@ -4,17 +4,22 @@ One table, one row a region, one addition a block of activations: the sum of dir
 distances, of squared distances, and the count. So a block is added whole or not at all, whatever
 interrupts the program.
 
-Order. Sums are float64. On the CPU the members of a region are added one by one in the order of
-the stream, so that the bytes do not depend on how the stream was cut. On CUDA `index_put_` sorts
-the rows of a block by region and adds without atomics: the same bytes every time, and in the order
-of the stream as long as torch's sort keeps equal keys in order (its radix sort does; it makes no
-promise). No setting of the process is changed for it.
+Order. Sums are whole numbers of `UNIT` = 2⁻³², in int64, to which every term is rounded once.
+Additions of whole numbers commute exactly, so that the bytes depend neither on how a stream was
+cut, nor on the device, nor on how many workers added it. The rounding, at most 2⁻³³ a term, is
+below that of the float32 directions themselves for components above 2⁻⁹.
 
 Does not know: thresholds, exemplars, files.
 """
 
 import torch
 from torch import Tensor
+
+UNIT = 2.0**-32
+"""What the sums are counted in."""
+
+MOST = 2**29
+"""Members of a region up to which its sums are sure to fit: squared distances are at most 4."""
 
 NAMES = ("counts", "directions", "distance", "squared_distance")
 
@@ -24,7 +29,7 @@ class RegionSums:
 
     Parameters
     ----------
-    table : (K, D + 3) float64: directions, distance, squared distance, count.
+    table : (K, D + 3) int64: directions, distance, squared distance in `UNIT`s, and the count.
     """
 
     def __init__(self, table: Tensor) -> None:
@@ -32,7 +37,7 @@ class RegionSums:
 
     @classmethod
     def empty(cls, k: int, dim: int, device: torch.device) -> "RegionSums":
-        return cls(torch.zeros(k, dim + 3, dtype=torch.float64, device=device))
+        return cls(torch.zeros(k, dim + 3, dtype=torch.int64, device=device))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -40,22 +45,27 @@ class RegionSums:
     @property
     def counts(self) -> Tensor:
         """(K,) int64 members."""
-        return self.table[:, -1].long()
+        return self.table[:, -1]
 
     @property
     def directions(self) -> Tensor:
-        """(K, D) sums of the members' directions."""
-        return self.table[:, :-3]
+        """(K, D) float64 sums of the members' directions."""
+        return self._sums(slice(None, -3))
 
     @property
     def distance(self) -> Tensor:
-        """(K,) sums of the members' distances to the exemplar."""
-        return self.table[:, -3]
+        """(K,) float64 sums of the members' distances to the exemplar."""
+        return self._sums(-3)
 
     @property
     def squared_distance(self) -> Tensor:
-        """(K,) sums of their squares."""
-        return self.table[:, -2]
+        """(K,) float64 sums of their squares."""
+        return self._sums(-2)
+
+    def _sums(self, columns: slice | int) -> Tensor:
+        if len(self) and int(self.counts.max()) > MOST:
+            raise ValueError(f"a region has more than {MOST:,} members, whose sums do not fit")
+        return self.table[:, columns].double() * UNIT
 
     def add(self, u: Tensor, region: Tensor, distance: Tensor) -> None:
         """Take in members: (N, D) directions, (N,) regions, (N,) float64 distances."""
@@ -63,11 +73,9 @@ class RegionSums:
         rows[:, :-3] = u
         rows[:, -3] = distance
         rows[:, -2] = distance.square()
+        rows = rows.mul_(1 / UNIT).round_().long()
         rows[:, -1] = 1
-        if rows.device.type == "cpu":
-            self.table.index_add_(0, region, rows)
-        else:
-            self.table.index_put_((region,), rows, accumulate=True)
+        self.table.index_add_(0, region, rows)
 
     def reserve(self, k: int) -> None:
         """Room for at least k regions; the new ones have no members."""
@@ -76,11 +84,13 @@ class RegionSums:
             self.table = torch.cat([self.table, more])
 
     def state(self, n: int) -> dict[str, Tensor]:
-        """The sums of the first n regions by name."""
-        return {f"sums.{name}": getattr(self, name)[:n] for name in NAMES}
+        """The sums of the first n regions by name, in `UNIT`s: what `from_state` takes."""
+        u, distance, squared, counts = self.table[:n].split([self.table.shape[1] - 3, 1, 1, 1], 1)
+        parts = (counts[:, 0], u, distance[:, 0], squared[:, 0])
+        return {f"sums.{name}": part for name, part in zip(NAMES, parts, strict=True)}
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> "RegionSums":
         """The sums as `state` names them."""
-        counts, u, *distances = (state[f"sums.{name}"].double() for name in NAMES)
+        counts, u, *distances = (state[f"sums.{name}"] for name in NAMES)
         return cls(torch.cat([u, torch.stack([*distances, counts], dim=1)], dim=1))

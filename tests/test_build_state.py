@@ -96,7 +96,7 @@ TAMPERED = {
     "index beyond": lambda t, a: t["3/2/exemplar_index"][-1:].fill_(10**6),
     "counts wrong": lambda t, a: t["3/2/sums.counts"][:1].add_(1),
     "counts zero": lambda t, a: t["3/2/sums.counts"].zero_(),
-    "sums not finite": lambda t, a: t["7/2/sums.directions"].fill_(torch.inf),
+    "sums longer than the members": lambda t, a: t["7/2/sums.directions"].fill_(2**60),
     "another number taken": lambda t, a: t["7/2/n_activations"].fill_(3),
     "member beyond": lambda t, a: t["3/2/random.index"][:1].fill_(10**6),
     "members of fewer regions": lambda t, a: cut(t, "3/2/random.key", slice(-1)),

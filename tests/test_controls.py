@@ -6,8 +6,8 @@ from conftest import mixture
 
 from epkit import Dictionary, LeaderClustering, calibrate
 from epkit.controls import matched_regions, random_dictionary
-from epkit.dictionary import RegionSums
 from epkit.geometry import directions
+from epkit.sums import UNIT, RegionSums
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def regions(counts, coherence):
     sums = RegionSums.empty(n, n, torch.device("cpu"))
     sums.table[:, -1] = torch.tensor(counts)
     scale = torch.tensor(coherence, dtype=torch.float64) * sums.counts
-    sums.directions.copy_(exemplars * scale[:, None])
+    sums.table[:, :-3] = (exemplars * scale[:, None] / UNIT).long()
     return Dictionary.from_sums(torch.zeros(n), 0.5, exemplars, torch.arange(n), sums, {})
 
 

@@ -7,13 +7,13 @@ import torch
 from conftest import mixture
 
 from epkit import Dictionary, LeaderClustering, calibrate
-from epkit.dictionary import RegionSums
 from epkit.studies.stability.recurrence import (
     document_halves,
     recurrence,
     stability_score,
     value_for_regions,
 )
+from epkit.sums import UNIT, RegionSums
 
 
 def regions(counts, coherence, exemplars=None):
@@ -22,7 +22,7 @@ def regions(counts, coherence, exemplars=None):
     sums = RegionSums.empty(*exemplars.shape, torch.device("cpu"))
     sums.table[:, -1] = torch.tensor(counts)
     scale = torch.tensor(coherence, dtype=torch.float64) * sums.counts
-    sums.directions.copy_(exemplars * scale[:, None])
+    sums.table[:, :-3] = (exemplars * scale[:, None] / UNIT).long()
     index = torch.arange(len(counts))
     return Dictionary.from_sums(torch.zeros(exemplars.shape[1]), 0.5, exemplars, index, sums, {})
 
