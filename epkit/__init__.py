@@ -34,7 +34,7 @@ _LATER = {
     "match": "epkit.matching",
     "trace_prompt": "epkit.lm.trace",
 }
-_MODULES = ("plots", "readouts")
+_MODULES = ("plots", "readouts", "scale")
 
 __all__ = [
     "Calibration",

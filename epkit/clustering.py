@@ -17,6 +17,8 @@ The result is that of the one-at-a-time rule for every way of cutting the stream
 Does not know: models, tokens, files. Nothing it holds grows with the length of the stream.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -74,6 +76,11 @@ class LeaderClustering:
         return self._regions.n
 
     @property
+    def exemplars(self) -> Tensor:
+        """(K, D) float32 unit rows so far, in the order of their founding."""
+        return self._regions.exemplars[: self._regions.n]
+
+    @property
     def last_founded(self) -> int:
         """Stream position of the newest exemplar, -1 before the first."""
         regions = self._regions
@@ -125,7 +132,7 @@ class LeaderClustering:
         outside = (distance > self.threshold).nonzero()[:, 0]
         founder = outside[first_independent_set(u[outside], self.threshold)]
         if len(founder):
-            region, distance = _join_founders(u, founder, known, region, distance)
+            region, distance = join_founders(u, founder, known, region, distance)
             regions.write(u[founder], self.n_activations + founder)
         self._take_in(u, region, distance, len(founder))
         return region, distance.float()
@@ -140,6 +147,22 @@ class LeaderClustering:
             regions.n, self.n_activations = int((counts > 0).sum()), int(counts.sum())
             raise
         regions.n, self.n_activations = regions.n + founded, self.n_activations + len(u)
+
+    def take_settled(
+        self, founders: Tensor, index: Tensor, settled: Iterable[tuple[Tensor, Tensor]], n: int
+    ) -> None:
+        """Take in the next n activations of the stream, decided elsewhere against `exemplars`.
+
+        Parameters
+        ----------
+        founders, index : (F, D) directions and (F,) stream positions of the regions they founded.
+        settled : pairs of (T,) regions and their (T, D + 3) `RegionSums.table`, of any parts.
+        """
+        regions = self._regions
+        regions.write(founders.to(self.device), index.to(self.device))
+        for region, table in settled:
+            regions.sums.table.index_add_(0, region.to(self.device), table.to(self.device))
+        regions.n, self.n_activations = regions.n + len(index), self.n_activations + n
 
     def dictionary(self, **metadata: object) -> Dictionary:
         """The regions so far; keyword arguments become `Dictionary.metadata`.
@@ -217,10 +240,18 @@ def _within(u: Tensor, threshold: float) -> Tensor:
     return within
 
 
-def _join_founders(
+def join_founders(
     u: Tensor, founder: Tensor, known: int, region: Tensor, distance: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Regions and distances once rows may join an earlier, nearer founder of their own block."""
+    """Regions and distances once rows may join an earlier, nearer founder of their own block.
+
+    Parameters
+    ----------
+    u : (N, D) unit rows.
+    founder : (F,) which of them found, ascending.
+    known : number of the first founder's region.
+    region, distance : (N,) int64 and (N,) float64, of the nearest earlier exemplar; overwritten.
+    """
     slack = gamma(u.shape[1])
     row = torch.arange(len(u), device=u.device)
     with full_precision():

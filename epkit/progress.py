@@ -17,13 +17,14 @@ from tqdm import tqdm
 
 @contextmanager
 def progress(
-    total: int, unit: str, title: str, *, start: int = 0, show: bool = True
+    total: int | None, unit: str, title: str, *, start: int = 0, show: bool = True
 ) -> Iterator[Callable[..., None]]:
     """Give a function `update(done, **facts)`, to be called with the amount done so far.
 
     Parameters
     ----------
-    total, start : amounts to reach and already done (a resumed job's rate counts from `start`).
+    total, start : amounts to reach (None where nobody knows) and already done (a resumed job's
+        rate counts from `start`).
     unit : plural name of the amount ("activations").
     title : what is being done.
     show : False prints nothing.
@@ -35,10 +36,11 @@ def progress(
 
     def line() -> str:
         done, facts = state
+        form = _OPEN if total is None else _FORMAT
         rate = (done - start) / max(time.monotonic() - began, 1e-9)
         return tqdm.format_meter(
             done, total, time.monotonic() - began, rate=rate or None, prefix=title,
-            unit=f" {unit}", unit_scale=False, ncols=0, bar_format=_FORMAT,
+            unit=f" {unit}", unit_scale=False, ncols=0, bar_format=form,
             postfix=", ".join(f"{name} {value}" for name, value in facts.items()),
         )  # fmt: skip
 
@@ -56,6 +58,8 @@ def progress(
 
 
 _FORMAT = "{desc}: {n:,}/{total:,} [{elapsed}<{remaining}, {rate_fmt}]{postfix}"
+
+_OPEN = "{desc}: {n:,} [{elapsed}, {rate_fmt}]{postfix}"
 
 
 def _in_kernel() -> bool:

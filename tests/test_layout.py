@@ -113,7 +113,7 @@ def test_few_modules_outside_the_subfolders():
 
 
 def test_import_epkit_loads_torch_and_numpy_and_no_model_library():
-    heavy = "transformers nnsight ipywidgets IPython datasets scipy sklearn pandas matplotlib"
+    heavy = "ray transformers nnsight ipywidgets IPython datasets scipy sklearn pandas matplotlib"
     script = f"import sys, epkit; print([m for m in {heavy.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr

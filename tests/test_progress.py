@@ -17,6 +17,12 @@ def test_outside_a_terminal_one_plain_line_on_stdout(capsys):
     assert "regions 20" in out.out
 
 
+def test_an_amount_that_nobody_knows_is_counted_up(capsys):
+    with progress(None, "activations", "cluster") as update:
+        update(70)
+    assert capsys.readouterr().out.startswith("cluster: 70 [")
+
+
 def test_an_interruption_leaves_the_last_state(capsys):
     def interrupted():
         with progress(200, "activations", "build") as update:

@@ -61,7 +61,8 @@ def test_torch_and_numpy_are_not_capped(project):
 
 def test_every_import_of_the_package_is_a_declared_requirement(project):
     declared = set(requirements(project["dependencies"]))
-    declared |= set(requirements(project["optional-dependencies"]["plot3d"]))
+    for extra in ("plot3d", "scale"):
+        declared |= set(requirements(project["optional-dependencies"][extra]))
     distributions = packages_distributions()
     undeclared = {}
     for path in sorted((ROOT / "epkit").rglob("*.py")):

@@ -1,0 +1,176 @@
+"""Ray actors that hold a shard each, and are made again when they are lost.
+
+What a lost actor knew can all be made again: the exemplars before the epoch are the driver's, and
+so are the rows of the running epoch. A new actor gets both, and does its part of the epoch again.
+
+Does not know: how an epoch is decided, what is clustered.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from epkit.clustering import LeaderClustering
+from epkit.scale.shard import Founded, Key, Settled, Shard
+
+try:
+    import ray
+    from ray.exceptions import (
+        ActorDiedError,
+        ActorUnavailableError,
+        ObjectLostError,
+        RayActorError,
+        RayTaskError,
+    )
+except ImportError as error:
+    raise ModuleNotFoundError(
+        'epkit.scale needs Ray, which is not installed: pip install "epkit[scale]"'
+    ) from error
+
+LOST = (RayActorError, ActorDiedError, ActorUnavailableError, ObjectLostError)
+
+PATIENCE = 5
+"""Losses of one worker in one step of an epoch, after which the job ends."""
+
+
+class RayCrew:
+    """`workers` actors; a context, which stops the actors and the Ray that it started.
+
+    Parameters
+    ----------
+    parts : {(layer, p): LeaderClustering} as taken in so far; read again when an actor is lost.
+    workers : actors.
+
+    Attributes
+    ----------
+    size : int, workers.
+    losses : int, actors that were made again.
+    """
+
+    def __init__(self, parts: Mapping[Key, LeaderClustering], workers: int) -> None:
+        self.size, self.losses = workers, 0
+        self._parts = parts
+        self._actors: list = []
+        self._given: list[tuple] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> "RayCrew":
+        with ExitStack() as opened:
+            opened.enter_context(_connected(self.size))
+            self._gpus = int(ray.cluster_resources().get("GPU", 0) >= self.size)
+            opened.callback(self._stop)
+            self._actors = [self._made() for _ in range(self.size)]
+            self._open = opened.pop_all()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._open.__exit__(*raised)
+
+    def find(self, starts: Sequence[int], parts: Sequence[object]) -> list[dict[Key, Founded]]:
+        """`Shard.find` by every worker."""
+        rows = [ray.put(packed(part)) for part in parts]
+        self._given = list(zip(starts, rows, strict=True))
+        return self._each(lambda i: self._actors[i].find.remote(*self._given[i]), again=False)
+
+    def settle(self, founders: dict[Key, Founded]) -> list[dict[Key, Settled]]:
+        """`Shard.settle` by every worker."""
+        sent = ray.put(packed(founders))
+        return self._each(lambda i: self._actors[i].settle.remote(sent), again=True)
+
+    def _each(self, call: Callable[[int], object], again: bool) -> list:
+        """Results of a call to every worker, in their order; lost workers are made and asked again.
+
+        again : whether a new worker needs to find before it is called.
+        """
+        running = [call(i) for i in range(self.size)]
+        results = []
+        for i, one in enumerate(running):
+            for _ in range(PATIENCE):
+                try:
+                    results.append(unpacked(ray.get(one)))
+                    break
+                except RayTaskError as error:
+                    raise error.cause from None
+                except LOST as error:
+                    lost = error
+                self.losses += 1
+                ray.kill(self._actors[i])
+                self._actors[i] = self._made()
+                if again:  # calls of an actor run in the order they are made
+                    self._actors[i].find.remote(*self._given[i])
+                one = call(i)
+            else:
+                raise RuntimeError(
+                    f"worker {i} was lost {PATIENCE} times in one epoch; see Ray's log, and give "
+                    "each worker more memory or start fewer"
+                ) from lost
+        return results
+
+    def _made(self) -> object:
+        parts = self._parts
+        centres = {layer: part.centre for (layer, _), part in parts.items()}
+        thresholds = {key: part.threshold for key, part in parts.items()}
+        known = {key: part.exemplars for key, part in parts.items()}
+        actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(_Actor)
+        device = "cuda" if self._gpus else "cpu"
+        return actor.remote(packed(centres), thresholds, packed(known), device)
+
+    def _stop(self) -> None:
+        for actor in self._actors:
+            ray.kill(actor)
+
+
+class _Actor:
+    """A `Shard` behind numpy arrays, which Ray moves without a copy."""
+
+    def __init__(self, centres: dict, thresholds: dict, exemplars: dict, device: str) -> None:
+        self._shard = Shard(unpacked(centres), thresholds, unpacked(exemplars), device)
+
+    def find(self, start: int, rows: dict) -> dict:
+        return packed(self._shard.find(start, unpacked(rows)))
+
+    def settle(self, founders: dict) -> dict:
+        return packed(self._shard.settle(unpacked(founders)))
+
+
+def packed(value: object) -> object:
+    """Dictionaries and tuples of tensors as arrays, which travel without what they are views of."""
+    return _mapped(value, Tensor, lambda x: x.cpu().numpy())
+
+
+def unpacked(value: object) -> object:
+    """What was `packed`, in memory of its own."""
+    return _mapped(value, np.ndarray, torch.tensor)
+
+
+def _mapped(value: object, kind: type, change: Callable) -> object:
+    if isinstance(value, kind):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _mapped(x, kind, change) for key, x in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_mapped(x, kind, change) for x in value)
+    return value
+
+
+@contextmanager
+def _connected(workers: int) -> Iterator[None]:
+    """Ray: the one connected to, else that of RAY_ADDRESS, else one of this machine for a while."""
+    ours = not ray.is_initialized()
+    if ours:
+        address = os.environ.get("RAY_ADDRESS", "local")
+        local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    try:
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        if cpus < workers:
+            raise ValueError(f"workers is {workers}, but the Ray cluster has {cpus} CPUs")
+        yield
+    finally:
+        if ours:
+            ray.shutdown()

@@ -1,0 +1,85 @@
+"""Clustering of arrays by several workers, on Ray: the same bytes as `LeaderClustering`.
+
+Does not know: how an epoch is decided (`epochs`), how workers are kept alive (`actors`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from epkit import checks
+from epkit.clustering import LeaderClustering
+from epkit.dictionary import Dictionary
+from epkit.geometry import Arrays, as_centre, batches_of
+from epkit.progress import progress
+from epkit.scale.epochs import FIRST, Crew, Reader, deal, next_length, run_epoch
+from epkit.scale.shard import Key
+
+
+def cluster(
+    batches: Arrays | Iterable[Arrays],
+    centre: Arrays,
+    threshold: float | Mapping[float, float],
+    workers: int = 2,
+    *,
+    show_progress: bool = True,
+    **metadata: object,
+) -> Dictionary | dict[float, Dictionary]:
+    """The leader clustering of a stream, by `workers` Ray actors.
+
+    Runs on the cluster that `RAY_ADDRESS` names or that `ray.init` has connected to; without one
+    Ray is started on this machine, and stopped again. Workers use a GPU each where the cluster
+    has one for each. A worker that is lost is made again, and its part of the epoch done again.
+
+    Parameters
+    ----------
+    batches : (N, D) activations or an iterable of them, read once, in the order of the stream.
+    centre : (D,).
+    threshold : cosine distance in (0, 2], or {p: threshold} for several in one pass.
+    workers : actors, of one CPU each.
+    metadata : of the dictionary, as in `LeaderClustering.dictionary`.
+
+    Returns
+    -------
+    the `Dictionary` that `LeaderClustering` makes of the stream, to the byte, or {p: Dictionary}.
+
+    Raises
+    ------
+    ModuleNotFoundError : Ray is not installed.
+    TypeError, ValueError : bad arguments or unusable activations; an empty stream; more workers
+        than the cluster has CPUs.
+    RuntimeError : a worker was lost too often.
+    """
+    from epkit.scale.actors import RayCrew  # here: Ray is optional
+
+    workers = checks.whole("workers", workers, 1)
+    several = isinstance(threshold, Mapping)
+    thresholds = dict(threshold) if several else {0.0: threshold}
+    if not thresholds:
+        raise ValueError("threshold is empty; give a number or {p: number}")
+    parts = {(0, p): LeaderClustering(centre, t, "cpu") for p, t in thresholds.items()}
+    n = sum(map(len, batches)) if isinstance(batches, list | tuple) else None
+    n = len(batches) if hasattr(batches, "shape") else n
+    with RayCrew(parts, workers) as crew:
+        take_all(crew, parts, Reader(batches_of(batches), len(as_centre(centre))), n, show_progress)
+    made = {p: part.dictionary(**metadata) for (_, p), part in parts.items()}
+    return made if several else made[0.0]
+
+
+def take_all(
+    crew: Crew,
+    parts: dict[Key, LeaderClustering],
+    reader: Reader,
+    total: int | None = None,
+    show: bool = False,
+    lengths: Sequence[int] = (),
+) -> None:
+    """Take a stream into the parts, in epochs of `lengths` and then of their own choice."""
+    given, length, done = iter(lengths), FIRST, 0
+    with progress(total, "activations", "cluster", show=show) as update:
+        while len(rows := reader.take(now := next(given, length))):
+            dealt = [{0: part} for part in deal(rows, crew.size)]
+            misses = run_epoch(crew, parts, done, dealt, len(rows))
+            done += len(rows)
+            regions = " ".join(str(part.n_regions) for part in parts.values())
+            facts = {"workers": crew.size, "misses": f"{misses:,} of {len(rows):,}"}
+            update(done, **facts, regions=regions)
+            length = next_length(now, misses, crew.size)

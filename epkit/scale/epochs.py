@@ -1,0 +1,114 @@
+"""The driver's side of clustering by many workers: exact, whatever the workers and the epochs.
+
+1. An epoch is a run of consecutive rows of the stream, dealt to the workers in contiguous parts.
+2. Each worker finds the nearest exemplar known before the epoch, and returns its *misses* alone.
+3. The driver runs the leader rule over the misses in the order of the stream: a miss founds a
+   region when no earlier founder of the epoch is within the threshold. No other row can found one.
+4. The founders go to all workers. Rows join a strictly nearer founder that came before them, and
+   each worker returns the sums of its rows, which are added (whole numbers: in any order).
+
+Decisions are those of `geometry.pair_distance`, so the regions are those of `LeaderClustering`.
+This is the epoch scheme of OCC DP-means (Pan et al. 2013, arXiv 1307.8049) for the leader rule.
+
+Does not know: Ray, models, where workers are; a crew is anything with `find` and `settle`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from epkit.clustering import LeaderClustering
+from epkit.geometry import Arrays, as_activations
+from epkit.scale.shard import Founded, Key, Settled
+
+FIRST = 1024
+"""Rows of the first epoch, all of which are misses."""
+
+MISSES = 2048
+"""Misses of an epoch that are aimed at: about two blocks of products for the driver."""
+
+MOST = 65_536
+"""Rows of an epoch for one worker: bounds what the driver keeps, and what a lost worker costs."""
+
+
+class Crew(Protocol):
+    """Workers, one `Shard` each, that never die as far as the caller can see."""
+
+    size: int
+
+    def find(self, starts: Sequence[int], parts: Sequence[object]) -> list[dict[Key, Founded]]: ...
+
+    def settle(self, founders: dict[Key, Founded]) -> list[dict[Key, Settled]]: ...
+
+
+def run_epoch(
+    crew: Crew, partitions: dict[Key, LeaderClustering], start: int, parts: Sequence, n: int
+) -> int:
+    """Take the n rows dealt as `parts` into the partitions; the most misses of a dictionary.
+
+    Until all workers have settled, the partitions are those before the epoch: what a lost worker
+    is made from again.
+    """
+    sizes = [len(next(iter(part.values()))) for part in parts]
+    starts = [start + sum(sizes[:i]) for i in range(len(sizes))]
+    found = crew.find(starts, parts)
+    misses = {
+        key: Founded(*(torch.cat(of) for of in zip(*(one[key] for one in found), strict=True)))
+        for key in partitions
+    }
+    founders = {key: founders_among(misses[key], part) for key, part in partitions.items()}
+    settled = crew.settle(founders)
+    for key, part in partitions.items():
+        index, directions = founders[key]
+        part.take_settled(directions, index, [one[key] for one in settled], n)
+    return max(len(m.index) for m in misses.values())
+
+
+def founders_among(misses: Founded, part: LeaderClustering) -> Founded:
+    """The leader rule over misses in stream order."""
+    if not len(misses.index):
+        return misses
+    rule = LeaderClustering(part.centre, part.threshold, part.device)
+    rule.fit_directions(misses.directions.to(part.device))
+    chosen = rule.state()["exemplar_index"]
+    return Founded(misses.index[chosen], misses.directions[chosen])
+
+
+def next_length(length: int, misses: int, workers: int) -> int:
+    """Rows of the next epoch: as many as give `MISSES` misses at the last epoch's rate.
+
+    So the driver's part of an epoch stays the same while the workers' grows as regions saturate;
+    at most twice the last epoch, and at least half of it, since one epoch's rate is a sample.
+    """
+    wanted = length * MISSES // max(misses, 1)
+    return max(FIRST, min(wanted, 2 * length, MOST * workers), length // 2)
+
+
+def deal(rows: Tensor, workers: int) -> list[Tensor]:
+    """(N, D) in contiguous parts, as equal as can be, one a worker; some may be empty."""
+    return list(rows.tensor_split(workers))
+
+
+class Reader:
+    """Rows of a stream in pieces of any length, however its batches are cut."""
+
+    def __init__(self, batches: Iterator[Arrays], dim: int) -> None:
+        self._batches, self._dim = batches, dim
+        self._held = torch.zeros(0, dim)
+
+    def take(self, n: int) -> Tensor:
+        """The next n rows (fewer at the end, then none): (n, D) float32 on the CPU.
+
+        Raises
+        ------
+        ValueError : wrong shape or dimension, or not finite.
+        """
+        held, have = [self._held], len(self._held)
+        while have < n and (batch := next(self._batches, None)) is not None:
+            held.append(as_activations(batch, self._dim, torch.device("cpu")))
+            have += len(held[-1])
+        rows = torch.cat(held)
+        self._held = rows[n:]
+        return rows[:n]

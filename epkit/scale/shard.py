@@ -1,0 +1,134 @@
+"""What one worker does with its rows of an epoch: find the misses, then settle every row.
+
+A shard knows the exemplars founded before the epoch and changes them only when an epoch is settled,
+so whoever makes a shard from those exemplars and the same rows goes on exactly where it was.
+
+Does not know: Ray, other shards, where rows come from.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from epkit.clustering import join_founders
+from epkit.geometry import as_activations, block_rows, directions, nearest
+from epkit.sums import RegionSums
+
+Key = tuple[int, float]
+"""Layer and percentile of a dictionary."""
+
+
+class Founded(NamedTuple):
+    """Rows that found a region, or may: stream positions (M,) ascending and directions (M, D)."""
+
+    index: Tensor
+    directions: Tensor
+
+
+class Settled(NamedTuple):
+    """Sums of an epoch: the regions (T,) that have new members, and their `RegionSums.table`."""
+
+    region: Tensor
+    table: Tensor
+
+
+class Shard:
+    """One worker's part of every epoch, for several dictionaries of one stream.
+
+    Parameters
+    ----------
+    centres : {layer: (D,)}.
+    thresholds : {(layer, p): θ}.
+    exemplars : {(layer, p): (K, D)} founded so far.
+    device : "cpu" or "cuda".
+    """
+
+    def __init__(
+        self,
+        centres: Mapping[int, Tensor],
+        thresholds: Mapping[Key, float],
+        exemplars: Mapping[Key, Tensor],
+        device: str | torch.device,
+    ) -> None:
+        self._device = torch.device(device)
+        self._centres = {layer: c.to(self._device) for layer, c in centres.items()}
+        self._thresholds = dict(thresholds)
+        self._exemplars = {key: v.to(self._device) for key, v in exemplars.items()}
+        self._start = 0
+        self._u: dict[int, Tensor] = {}
+        self._nearest: dict[Key, tuple[Tensor, Tensor]] = {}
+
+    @torch.inference_mode(False)
+    def find(self, start: int, rows: Mapping[int, Tensor]) -> dict[Key, Founded]:
+        """The misses of {layer: (n, D) activations}, which begin at stream position `start`.
+
+        Raises
+        ------
+        ValueError : activations that have no direction, or of another dimension.
+        """
+        self._start = start
+        for layer, c in self._centres.items():
+            self._u[layer] = directions(as_activations(rows[layer], len(c), self._device), c)
+        misses = {}
+        for key, threshold in self._thresholds.items():
+            u = self._u[key[0]]
+            self._nearest[key] = _nearest(u, self._exemplars[key])
+            outside = (self._nearest[key][1] > threshold).nonzero()[:, 0]
+            misses[key] = Founded((start + outside).cpu(), u[outside].cpu())
+        return misses
+
+    @torch.inference_mode(False)
+    def settle(self, founders: Mapping[Key, Founded]) -> dict[Key, Settled]:
+        """Sums of the rows found last, once they see the epoch's founders that came before them."""
+        settled = {}
+        for key, (index, v) in founders.items():
+            index, v = index.to(self._device), v.to(self._device)
+            u, exemplars = self._u[key[0]], self._exemplars[key]
+            region, distance = self._nearest.pop(key)
+            for start in range(0, len(u), block_rows(u.device)):
+                rows = slice(start, start + block_rows(u.device))
+                first = self._start + start
+                region[rows], distance[rows] = _join(
+                    u[rows], first, index, v, len(exemplars), region[rows], distance[rows]
+                )
+            self._exemplars[key] = torch.cat([exemplars, v])
+            settled[key] = _sums(u, region, distance)
+        self._u.clear()
+        return settled
+
+
+def _nearest(u: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor]:
+    if len(exemplars):
+        return nearest(u, exemplars)
+    distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
+    return torch.zeros(len(u), dtype=torch.int64, device=u.device), distance
+
+
+def _join(
+    u: Tensor, first: int, index: Tensor, v: Tensor, known: int, region: Tensor, distance: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Regions of a block that begins at `first`: founders before it are known to all of it."""
+    before, end = torch.searchsorted(
+        index, torch.tensor([first, first + len(u)], device=u.device)
+    ).tolist()
+    if before:
+        found, exact = nearest(u, v[:before])
+        nearer = exact < distance
+        region = torch.where(nearer, found + known, region)
+        distance = torch.where(nearer, exact, distance)
+    if end > before:
+        own = index[before:end] - first
+        region, distance = join_founders(u, own, known + before, region, distance)
+    return region, distance
+
+
+def _sums(u: Tensor, region: Tensor, distance: Tensor) -> Settled:
+    touched, slot = region.unique(return_inverse=True)
+    sums = RegionSums.empty(len(touched), u.shape[1], u.device)
+    step = block_rows(u.device)
+    for parts in zip(u.split(step), slot.split(step), distance.split(step), strict=True):
+        if len(parts[0]):
+            sums.add(*parts)
+    return Settled(touched.cpu(), sums.table.cpu())

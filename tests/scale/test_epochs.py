@@ -1,0 +1,59 @@
+"""Tests of epkit.scale.epochs and epkit.scale.shard, with workers that are plain objects."""
+
+import random
+
+import pytest
+import torch
+from conftest import mixture
+from scale_examples import PlainCrew, cut, expected, same
+
+from epkit.clustering import LeaderClustering
+from epkit.scale.cluster import take_all
+from epkit.scale.epochs import FIRST, MISSES, MOST, Reader, next_length
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_regions_are_those_of_one_worker_whatever_the_epochs(seed):
+    rng = random.Random(seed)
+    n, dim = rng.randrange(1, 500), rng.choice([2, 3, 8, 24, 33])
+    x = mixture(n, dim, seed=seed, spread=rng.choice([0.02, 0.35, 1.0]))
+    x[rng.randrange(n) :: 7] = x[0]  # ties
+    centre = x.mean(0) + 0.1
+    thresholds = {
+        p: rng.choice([1e-4, 0.02, 0.2, 0.6, 1.0, 1.4]) for p in range(rng.choice([1, 2]))
+    }
+    parts = {(0, p): LeaderClustering(centre, t, "cpu") for p, t in thresholds.items()}
+    losing = rng if seed % 2 else None
+    crew = PlainCrew(parts, rng.choice([1, 2, 3, 7]), losing)
+    most = rng.choice([9, 60, 200, 900])
+    lengths = [rng.randint(1, most) for _ in range(n)]
+    take_all(crew, parts, Reader(cut(x, rng), dim), lengths=lengths)
+    for (_, p), part in parts.items():
+        assert same(part.dictionary(), expected(x, centre, thresholds[p]))
+
+
+def test_long_epochs_of_many_blocks(stream):
+    x = torch.cat([stream, mixture(3000, 24, seed=1)])
+    centre = x.mean(0)
+    for threshold in (0.05, 0.5):
+        parts = {(0, 0): LeaderClustering(centre, threshold, "cpu")}
+        take_all(PlainCrew(parts, 2), parts, Reader(iter([x]), 24), lengths=[100, 4400])
+        assert same(parts[0, 0].dictionary(), expected(x, centre, threshold))
+
+
+def test_an_epoch_is_as_long_as_its_misses_allow():
+    assert next_length(FIRST, FIRST, 2) == 2 * FIRST  # few misses: twice as long
+    assert next_length(40_000, 2 * MISSES, 2) == 20_000
+    assert next_length(40_000, 100 * MISSES, 2) == 20_000  # at least half
+    assert next_length(MOST * 2, 1, 2) == MOST * 2  # bounded for a worker
+    assert next_length(FIRST, FIRST * 8, 1) == FIRST
+    assert next_length(5, 0, 1) == FIRST
+
+
+def test_a_reader_gives_every_row_once_in_order(stream):
+    reader = Reader(cut(stream, random.Random(0)), 24)
+    taken = []
+    while len(rows := reader.take(len(taken) * 13 + 1)):
+        taken.append(rows)
+    assert torch.equal(torch.cat(taken), stream)
+    assert [len(rows) for rows in taken[:3]] == [1, 14, 27]
