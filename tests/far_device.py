@@ -33,8 +33,10 @@ class Far(torch.Tensor):
 
     @staticmethod
     def __new__(cls, near: torch.Tensor):
+        dense = near.layout == torch.strided
+        place = (near.stride(), near.storage_offset()) if dense else ()
         far = torch.Tensor._make_wrapper_subclass(
-            cls, near.size(), near.stride(), near.storage_offset(), dtype=near.dtype, device="meta"
+            cls, near.size(), *place, dtype=near.dtype, device="meta"
         )
         far.near = near
         return far
@@ -54,7 +56,9 @@ class Far(torch.Tensor):
     def __repr__(self, **_):
         return f"Far({self.near!r})"
 
-    def numpy(self, **_):
+    def numpy(self, *, force=False):
+        if force:
+            return self.cpu().numpy(force=True)
         raise TypeError("can't convert cuda:0 device type tensor to numpy; use Tensor.cpu() first")
 
     def __array__(self, *_, **__):
@@ -71,15 +75,11 @@ class Far(torch.Tensor):
 def run(func, args: tuple, kwargs: dict):
     """An operation with the devices' rules, done on the CPU."""
     packet, wanted = func.overloadpacket, kwargs.get("device")
-    leaves = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
+    leaves = tensors((args, kwargs))
     far = any(isinstance(x, Far) for x in leaves)
     met = [args[0], *args[2:]] if packet in INDEXED else (args, kwargs)
-    met = [x for x in tree_flatten(met)[0] if isinstance(x, torch.Tensor)]
-    if packet not in COPIES and len({isinstance(x, Far) for x in met if x.dim()}) > 1:
-        raise RuntimeError(
-            f"{func}: expected all tensors to be on the same device, but found at least two "
-            f"devices, cuda:0 and cpu ({[tuple(x.shape) for x in met]})"
-        )
+    if packet not in COPIES:
+        refuse_a_mix(func, tensors(met))
     if packet in INDEXED and not isinstance(args[0], Far) and far:
         raise RuntimeError(f"{func}: indices should be on the cpu, as the indexed tensor is")
     there = far if wanted is None else torch.device(wanted).type in ("cuda", "meta")
@@ -97,6 +97,18 @@ def run(func, args: tuple, kwargs: dict):
     if not there or not isinstance(out, torch.Tensor | tuple | list):
         return out
     return tree_map(lambda x: known.get(id(x)) if id(x) in known else _far(x), out)
+
+
+def tensors(tree) -> list[torch.Tensor]:
+    return [x for x in tree_flatten(tree)[0] if isinstance(x, torch.Tensor)]
+
+
+def refuse_a_mix(func, met: list[torch.Tensor]) -> None:
+    if len({isinstance(x, Far) for x in met if x.dim()}) > 1:
+        raise RuntimeError(
+            f"{func}: expected all tensors to be on the same device, but found at least two "
+            f"devices, cuda:0 and cpu ({[tuple(x.shape) for x in met]})"
+        )
 
 
 def product(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -119,19 +131,56 @@ class Operations(TorchDispatchMode):
         return run(func, args, kwargs or {})
 
 
+MATMUL = {torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__}
+ITEM = {torch.Tensor.__getitem__, torch.Tensor.__setitem__}
+
+
 class Functions(TorchFunctionMode):
-    """Tensors made of Python data, which never come by an operation, and `.cuda()`."""
+    """What never comes by an operation, or comes by one that the meta device answers otherwise."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
+        args, kwargs = [_indexed(x) for x in args], dict(kwargs or {})
+        if "device" in kwargs:
+            kwargs["device"] = _indexed(kwargs["device"])
         if func is torch.Tensor.cuda:
             return args[0].to(FAR)
         if func is torch.Tensor.pin_memory:
             return args[0]
         if func in FROM_DATA and kwargs.get("device") is not None:
             device = kwargs.pop("device")
-            return func(*args, **kwargs).to(device)
+            return func(*args, **kwargs).to(device)  # with its number: no mode is on in here
+        if func is torch.Tensor.new_tensor and isinstance(args[0], Far):
+            return torch.tensor(args[1], dtype=kwargs.get("dtype", args[0].dtype)).to(FAR)
+        if func in ITEM and isinstance(args[0], Far):
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            args[1] = tuple(torch.tensor(i) if isinstance(i, list) else i for i in index)
+        if func in MATMUL and args[0].dim() == 1 < args[1].dim():
+            return (args[0][None] @ args[1]).squeeze(-2)  # torch would squeeze in place
+        met = tensors((args, kwargs))
+        sparse = func is torch.sparse_coo_tensor or any(
+            isinstance(x, Far) and x.near.layout != torch.strided for x in met
+        )
+        if sparse and any(isinstance(x, Far) for x in met):
+            return on_sparse(func, args, kwargs)
         return func(*args, **kwargs)
+
+
+def on_sparse(func, args: list, kwargs: dict):
+    """A whole function on the CPU, for a layout that wrappers do not have."""
+    given = [x for x in args[1:] if isinstance(x, torch.device)]
+    device = torch.device(kwargs.pop("device", None) or (given or [FAR])[0])
+    if func is torch.Tensor.cpu:
+        return args[0].near
+    if func not in (torch.Tensor.to, torch.Tensor.copy_):
+        refuse_a_mix(func, tensors((args, kwargs)))
+    args = [x for x in args if not isinstance(x, torch.device)]
+    out = func(*tree_map(_near, args), **tree_map(_near, kwargs))
+    return tree_map(_far, out) if device.type == "cuda" else out
+
+
+def _indexed(x):
+    """A device with its number: torch would ask CUDA for it."""
+    return FAR if isinstance(x, torch.device | str) and x in ("cuda", torch.device("cuda")) else x
 
 
 @contextlib.contextmanager
