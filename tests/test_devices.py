@@ -17,7 +17,7 @@ from conftest import mixture
 from fake_stream import FakeStream
 from plot_examples import partition as with_members
 from region_examples import TEXTS, WordTokenizer, example_dictionary
-from tiny_models import tiny_gemma2, tiny_gpt2, tiny_llama
+from tiny_models import tiny_gemma2, tiny_gpt2
 from torch import Tensor
 
 import epkit
@@ -125,7 +125,7 @@ MEETINGS = {
 
 @pytest.mark.parametrize("meeting", MEETINGS.values(), ids=MEETINGS)
 def test_far_and_near_do_not_meet(far, meeting):
-    with pytest.raises((RuntimeError, TypeError), match="(?i)device|cpu"):
+    with pytest.raises((RuntimeError, TypeError), match=r"(?i)device|cpu"):
         meeting(X[:12].to(far), X[:12].clone())
 
 
@@ -208,9 +208,9 @@ def test_a_kept_build_is_loaded_where_it_would_be_made(far, tmp_path, monkeypatc
 def test_an_interrupted_build_goes_on_there(far, tmp_path):
     options = {"n_calibration": 60, "device": far, "keep": False, "show_progress": False}
     options |= {"checkpoint": tmp_path / "state", "checkpoint_every": 0.0}
-    stream = FakeStream({1: X}, 2)
+    stream = FakeStream({1: X}, 6)
     stream.activations = {1: X.to(far)}
-    stream.stop_after = 9
+    stream.stop_after = 3
     with pytest.raises(KeyboardInterrupt):
         build_from(stream, [2], 400, **options)
     stream.stop_after = None
@@ -397,7 +397,7 @@ def test_a_card_a_page_and_the_explorer(far, tmp_path):
 
 # ---- models -------------------------------------------------------------------------------------
 
-MODELS = {"llama": tiny_llama, "gemma2": tiny_gemma2, "gpt2": tiny_gpt2}
+MODELS = {"gemma2": tiny_gemma2, "gpt2": tiny_gpt2}
 
 
 def moved(model, device):
@@ -449,17 +449,18 @@ def test_cached_activations_of_a_model_there(model, tmp_path, monkeypatch):
 
 
 def test_edits_of_a_model_there_by_directions_anywhere(model):
-    for device in ("cpu", model.device):
-        d = torch.eye(16)[:3].to(device)
-        centre = torch.ones(16)  # on the CPU, as a calibration has it
-        for edits in (
-            interventions.ablate(d, centre, [1]),
-            interventions.ablate(d[0].cpu(), centre.to(model.device), [1]),
-            interventions.steer(d[0], 0.5, 3.0, [1]),
-            interventions.swap(d[0], d[1].cpu(), centre, [1]),
-        ):
-            found = generate(model, ["a cat", "the dog sat"], edits, max_new_tokens=2)
-            assert perplexity(model, found) > 0
+    there, here = torch.eye(16)[:3].to(model.device), torch.eye(16)[:3]
+    centre = torch.ones(16)  # on the CPU, as a calibration has it
+    edits = interventions.chain(
+        interventions.ablate(there, centre, [1]),
+        interventions.ablate(here, centre.to(model.device), [1]),
+        interventions.steer(there[0], 0.5, 3.0, [1]),
+        interventions.steer(here[0], 0.5, 3.0, [1]),
+        interventions.swap(there[0], here[1], centre, [1]),
+        interventions.swap(here[0], there[1], centre.to(model.device), [1]),
+    )
+    found = generate(model, ["a cat", "the dog sat"], edits, max_new_tokens=2)
+    assert perplexity(model, found) > 0
 
 
 # ---- studies with models or rows ----------------------------------------------------------------
