@@ -3,10 +3,11 @@
 1. Stored: activations x layers x d_model x bytes, for every stream that the notebook keeps.
 2. Memory: the weights, what is held for calibration, the rows that a notebook holds whole, and the
    exemplars with their float64 sums.
-3. Time: 2 x parameters operations a token for every pass, as far up as it reads; 2 x d_model x K an activation for every
-   dictionary; weights read once a step for every batch of answers; `OTHER` times that for
-   statistics, probes and pictures. K is taken as `REGIONS` / percentile, at most a third of the
-   stream. Rates are those in `machine`, well below what the makers promise.
+3. Time: 2 x parameters operations a token for every pass, as far up as it reads; 2 x d_model x K an
+   activation for every dictionary; weights read once a step for every batch of answers; `OTHER`
+   times that for statistics and pictures. Cross-validated probes (03, 08, 10) run on the CPU and
+   come on top. K is taken as `REGIONS` / percentile, at most a third of the stream. Rates are those
+   in `machine`, well below what the makers promise.
 
 Does not know: what is in the cache already, what a download takes, how a notebook is run.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -113,7 +114,8 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
     n, heldout = p.get("n_activations", 0), p.get("n_heldout", 0)
     match stem[:2]:
         case "03":
-            rows = p.get("n_concepts", 16) * 250 * 130 if p["data"] != "embedded" else 30_000
+            embedded = p["data"] == "embedded"
+            rows = 1_200 * p["n_rows"] if embedded else (p["n_concepts"] or 500) * 250 * 130
             return [Stream(n, 1, True, wanted), Stream(rows, 1)]
         case "04":  # activations over a few hundred prompts are held and not kept
             return [Stream(20_000, read, False, wanted)]
@@ -141,6 +143,8 @@ def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     passes = streams(stem, p, size.layers)
     number = here.number * size.d_model
     stored = sum(s.n * s.layers * number for s in passes if s.kept)
+    shorter = streams(stem, {**p, "n_activations": 0}, size.layers)
+    fixed = sum(s.n * s.layers * number for s in shorter if s.kept)
     weights = sum(one.parameters for one in sizes) * here.number
     held = p.get("n_calibration", CALIBRATION) * max(s.layers for s in passes) * number
     whole = {"02": "n_read", "08": "n_read", "09": "n_read", "10": "n_activations"}.get(stem[:2])
@@ -155,9 +159,12 @@ def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     work += sum(
         2 * size.d_model * _regions(s.n, x) * s.n * s.layers for s in passes for x in s.percentiles
     )
-    seconds = (work / here.flops + _answers(stem, p) * weights / here.bandwidth) * OTHER + START
+    step = size.parameters * here.number
+    seconds = (work / here.flops + _answers(stem, p) * step / here.bandwidth) * OTHER + START
     found = Cost(stored, weights, memory, seconds)
-    return Cost(**{**vars(found), "refusal": _refusal(found, p, here)})
+    share = max(0.0, here.cap - fixed) / max(stored - fixed, 1)
+    most = int(p.get("n_activations", 0) * share)
+    return replace(found, refusal=_refusal(found, most, here))
 
 
 def table(plan: Mapping[str, Mapping[str, Any]], here: Machine) -> tuple[str, list[str]]:
@@ -188,8 +195,8 @@ def _regions(n: int, percentile: float) -> float:
     return min(REGIONS / percentile, n / 3)
 
 
-def _refusal(c: Cost, p: Mapping[str, Any], here: Machine) -> str:
-    most = int(p.get("n_activations", 0) * here.cap / max(c.stored, 1) * 0.95)
+def _refusal(c: Cost, most: int, here: Machine) -> str:
+    """What does not fit and what to change; `most` activations would fit the cache."""
     if c.stored > here.cap:
         return (
             f"keeps {c.stored / GB:.1f} GB of activations and EPKIT_CACHE_GB allows "
@@ -197,7 +204,7 @@ def _refusal(c: Cost, p: Mapping[str, Any], here: Machine) -> str:
         )
     if c.stored + c.weights > here.disk:
         return (
-            f"needs {(c.stored + c.weights) / GB:.1f} GB of disk and {here.disk / GB:.1f} are free: "
+            f"needs {(c.stored + c.weights) / GB:.1f} GB of disk, {here.disk / GB:.1f} are free: "
             "make room, or set EPKIT_CACHE to a larger disk"
         )
     if c.memory > here.memory:
