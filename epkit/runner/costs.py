@@ -87,7 +87,9 @@ class Cost:
 
 def machine() -> Machine:
     """This machine. Rates: 30 GFLOP/s a core; on CUDA by generation, 4 TFLOP/s before Ampere."""
-    disk, limit = shutil.disk_usage(_existing()).free, cap()
+    home = cache_dir().absolute()
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    disk, limit = shutil.disk_usage(there).free, cap()
     if not torch.cuda.is_available():
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return Machine(disk, limit, pages, 30e9 * (os.cpu_count() or 1), 10e9, 4)
@@ -213,11 +215,3 @@ def _refusal(c: Cost, most: int, here: Machine) -> str:
             "take a smaller model, or fewer n_activations, n_read and n_calibration"
         )
     return ""
-
-
-def _existing() -> str:
-    """The nearest folder above the cache that exists."""
-    folder = cache_dir()
-    while not folder.exists():
-        folder = folder.parent
-    return str(folder)
