@@ -11,6 +11,9 @@ A cold start and three comparisons, in one run, on this machine:
 3. Peak memory of the process against the length of the stream (synthetic activations of a fixed
    number of directions, each length in a process of its own).
 
+With `--device`, instead: clustering on random directions against the bare product in float32, TF32
+and float16 (`runner.speed`); it needs no model and no download.
+
 Does not know: whether the numbers are good. Machines are noisy; each time is the least of two.
 """
 
@@ -36,6 +39,7 @@ from epkit.lm.chunks import Chunk
 from epkit.lm.corpora import load_corpus
 from epkit.lm.models import load_model
 from epkit.products import full_precision
+from epkit.runner.speed import print_table
 
 BATCH = 4096
 
@@ -51,7 +55,11 @@ def main(arguments: list[str] | None = None) -> None:
     ask.add_argument("--layers", type=int, nargs="+", default=[10, 20])
     ask.add_argument("--percentiles", type=float, nargs="+", default=[0.5, 1, 2, 4])
     ask.add_argument("-n", type=int, default=60_000, help="activations")
+    ask.add_argument("--device", help="only clustering on random directions: cpu or cuda")
     options = ask.parse_args(arguments)
+    if options.device:
+        print_table(checks.device(options.device))
+        return
     imported, first, second = _cold_start()
     print(
         f"cold start: import epkit {imported:.2f} s beyond torch's own import; "

@@ -197,6 +197,8 @@ def fake() -> Iterator[torch.device]:
         "is_bf16_supported": lambda *_, **__: True,
         "mem_get_info": lambda *_: (1 << 34, 1 << 35),
         "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda *_: None,
+        "max_memory_allocated": lambda *_: 0,
     }
     with contextlib.ExitStack() as stack:
         for name, answer in answers.items():

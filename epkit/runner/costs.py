@@ -3,10 +3,11 @@
 1. Stored: activations x layers x d_model x bytes, for every stream that the notebook keeps.
 2. Memory: the weights, what is held for calibration, the rows that a notebook holds whole, and the
    exemplars with their float64 sums.
-3. Time: 2 x parameters operations a token for every pass, as far up as it reads; 2 x d_model x K an activation for every
-   dictionary; weights read once a step for every batch of answers; `OTHER` times that for
-   statistics, probes and pictures. K is taken as `REGIONS` / percentile, at most a third of the
-   stream. Rates are those in `machine`, well below what the makers promise.
+3. Time: 2 x parameters operations a token for every pass, as far up as it reads; 2 x d_model x K an
+   activation for every dictionary; weights read once a step for every batch of answers; `OTHER`
+   times that for statistics and pictures. Cross-validated probes (03, 08, 10) run on the CPU and
+   come on top. K is taken as `REGIONS` / percentile, at most a third of the stream. Rates are those
+   in `machine`, well below what the makers promise.
 
 Does not know: what is in the cache already, what a download takes, how a notebook is run.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -86,7 +87,9 @@ class Cost:
 
 def machine() -> Machine:
     """This machine. Rates: 30 GFLOP/s a core; on CUDA by generation, 4 TFLOP/s before Ampere."""
-    disk, limit = shutil.disk_usage(_existing()).free, cap()
+    home = cache_dir().absolute()
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    disk, limit = shutil.disk_usage(there).free, cap()
     if not torch.cuda.is_available():
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return Machine(disk, limit, pages, 30e9 * (os.cpu_count() or 1), 10e9, 4)
@@ -113,7 +116,8 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
     n, heldout = p.get("n_activations", 0), p.get("n_heldout", 0)
     match stem[:2]:
         case "03":
-            rows = p.get("n_concepts", 16) * 250 * 130 if p["data"] != "embedded" else 30_000
+            embedded = p["data"] == "embedded"
+            rows = 1_200 * p["n_rows"] if embedded else (p["n_concepts"] or 500) * 250 * 130
             return [Stream(n, 1, True, wanted), Stream(rows, 1)]
         case "04":  # activations over a few hundred prompts are held and not kept
             return [Stream(20_000, read, False, wanted)]
@@ -141,6 +145,8 @@ def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     passes = streams(stem, p, size.layers)
     number = here.number * size.d_model
     stored = sum(s.n * s.layers * number for s in passes if s.kept)
+    shorter = streams(stem, {**p, "n_activations": 0}, size.layers)
+    fixed = sum(s.n * s.layers * number for s in shorter if s.kept)
     weights = sum(one.parameters for one in sizes) * here.number
     held = p.get("n_calibration", CALIBRATION) * max(s.layers for s in passes) * number
     whole = {"02": "n_read", "08": "n_read", "09": "n_read", "10": "n_activations"}.get(stem[:2])
@@ -155,9 +161,12 @@ def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     work += sum(
         2 * size.d_model * _regions(s.n, x) * s.n * s.layers for s in passes for x in s.percentiles
     )
-    seconds = (work / here.flops + _answers(stem, p) * weights / here.bandwidth) * OTHER + START
+    step = size.parameters * here.number
+    seconds = (work / here.flops + _answers(stem, p) * step / here.bandwidth) * OTHER + START
     found = Cost(stored, weights, memory, seconds)
-    return Cost(**{**vars(found), "refusal": _refusal(found, p, here)})
+    share = max(0.0, here.cap - fixed) / max(stored - fixed, 1)
+    most = int(p.get("n_activations", 0) * share)
+    return replace(found, refusal=_refusal(found, most, here))
 
 
 def table(plan: Mapping[str, Mapping[str, Any]], here: Machine) -> tuple[str, list[str]]:
@@ -188,8 +197,8 @@ def _regions(n: int, percentile: float) -> float:
     return min(REGIONS / percentile, n / 3)
 
 
-def _refusal(c: Cost, p: Mapping[str, Any], here: Machine) -> str:
-    most = int(p.get("n_activations", 0) * here.cap / max(c.stored, 1) * 0.95)
+def _refusal(c: Cost, most: int, here: Machine) -> str:
+    """What does not fit and what to change; `most` activations would fit the cache."""
     if c.stored > here.cap:
         return (
             f"keeps {c.stored / GB:.1f} GB of activations and EPKIT_CACHE_GB allows "
@@ -197,7 +206,7 @@ def _refusal(c: Cost, p: Mapping[str, Any], here: Machine) -> str:
         )
     if c.stored + c.weights > here.disk:
         return (
-            f"needs {(c.stored + c.weights) / GB:.1f} GB of disk and {here.disk / GB:.1f} are free: "
+            f"needs {(c.stored + c.weights) / GB:.1f} GB of disk, {here.disk / GB:.1f} are free: "
             "make room, or set EPKIT_CACHE to a larger disk"
         )
     if c.memory > here.memory:
@@ -206,11 +215,3 @@ def _refusal(c: Cost, p: Mapping[str, Any], here: Machine) -> str:
             "take a smaller model, or fewer n_activations, n_read and n_calibration"
         )
     return ""
-
-
-def _existing() -> str:
-    """The nearest folder above the cache that exists."""
-    folder = cache_dir()
-    while not folder.exists():
-        folder = folder.parent
-    return str(folder)
