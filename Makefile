@@ -10,6 +10,7 @@ TORCH = torch==2.13.0
 
 PY = .venv/bin/python
 READY = .venv/.ready
+TESTABLE = .venv/.testable
 NOTEBOOKS = $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 
@@ -30,17 +31,17 @@ run: $(READY)
 	$(PY) -m epkit.run --profile "$(PROFILE)" $(ARGS)
 
 # One pytest run, so that a failure anywhere fails it and one summary line comes last.
-test: $(READY)
+test: $(TESTABLE)
 	$(PY) -m pytest $(NBVAL) tests $(NOTEBOOKS)
 
-unit: $(READY)
+unit: $(TESTABLE)
 	$(PY) -m pytest tests
 
 wheel: $(READY)
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/epkit-*.whl
 
-check: $(READY)
+check: $(TESTABLE)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
@@ -59,5 +60,10 @@ $(READY): pyproject.toml
 	  exit 1; }
 	$(PY) -m pip install "$(TORCH)"
 	echo "$(TORCH)" > .venv/constraints.txt
+	$(PY) -m pip install --quiet -c .venv/constraints.txt -e ".[plot3d]"
+	touch $@
+
+# What only the tests need comes when they are first run: a newcomer's first install stays small.
+$(TESTABLE): $(READY)
 	$(PY) -m pip install --quiet -c .venv/constraints.txt -e ".[test,plot3d]"
 	touch $@

@@ -14,7 +14,7 @@ from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.interventions import ablate, steer
 from epkit.members import Members
-from epkit.partition import partition
+from epkit.partition import partition, percentile_for
 
 _LATER = {
     "ActivationSet": "epkit.lm.store",
@@ -47,6 +47,7 @@ __all__ = [
     "calibrate",
     "load_atlas",
     "partition",
+    "percentile_for",
     "random_dictionary",
     "save_atlas",
     "steer",

@@ -65,16 +65,32 @@ def save_atlas(atlas: Atlas, folder: str | os.PathLike, *, replace: bool = False
     return list(paths)
 
 
-def load_atlas(folder: str | os.PathLike) -> Atlas:
-    """The dictionaries `save_atlas` wrote, by layer and percentile.
+def load_atlas(folder: str | os.PathLike, *, revision: str | None = None) -> Atlas:
+    """The dictionaries `save_atlas` wrote, or `share.push` on the hub, by layer and percentile.
+
+    Parameters
+    ----------
+    folder : a folder here, or `user/repo` of a model repository on the hub. Its files are compared
+        with their checksums, and nothing of it is run.
+    revision : branch, tag or commit of the repository.
 
     Raises
     ------
-    FileNotFoundError : the folder holds none.
+    FileNotFoundError : the folder holds none; no such repository or revision.
     ValueError : one is damaged, or misnamed, or they are not all of one model, stream, seed and
-        length.
+        length; a revision of a folder here.
+    RuntimeError : the hub cannot be reached, or the repository is gated.
     """
-    paths = {path: Dictionary.load(path) for path in _files(Path(folder))}
+    here = isinstance(folder, os.PathLike) or Path(folder).exists()
+    if not here and re.fullmatch(r"[\w.-]+/[\w.-]+", folder):
+        from epkit.share.hub import fetch_atlas
+
+        files = fetch_atlas(folder, revision)
+    elif revision is not None:
+        raise ValueError(f"a revision is of a hub repository user/repo, {folder} is none")
+    else:
+        files = _files(Path(folder))
+    paths = {path: Dictionary.load(path) for path in files}
     if not paths:
         raise FileNotFoundError(f"no dictionaries in {folder}; run notebook 01_build first")
     _check_one(paths)

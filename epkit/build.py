@@ -125,7 +125,8 @@ def build_from(
     keep : keep the atlas in the cache under the hash of everything that decides it, and load one
         that is there; False does neither.
     cache : keep the activations of a live stream on disk (`cached`), for later passes.
-    device : where to cluster; CUDA where there is one, else the CPU.
+    device : where to cluster, and where the dictionaries are; CUDA where there is one, else the
+        CPU.
     steps : what takes the stream into the state, a step at a time; by default `one_by_one`.
     """
     job = Request(
@@ -145,7 +146,7 @@ def build_from(
         cap()  # a bad EPKIT_CACHE_GB is told now, not after the work
     if keep and (found := atlases.kept(key, job.wanted(), **job.about())):
         print(f"loaded the {len(found)} dictionaries that this very build made before")
-        return found
+        return {at: d.to(job.device) for at, d in found.items()}
     if cache and not isinstance(stream, ActivationSet):
         job.stream = cached(stream, job.n_activations, show_progress=show_progress)
     made = _run(job, file, steps or one_by_one, show_progress)

@@ -85,7 +85,7 @@ class BuildState:
         return " ".join(f"{layer}/p{p:g}:{c.n_regions}" for (layer, p), c in self.parts.items())
 
     def dictionaries(self, **metadata: object) -> Atlas:
-        """The regions so far, with their members, on the CPU."""
+        """The regions so far, on the device of the clustering, with their members."""
         tokens = [torch.cat(getattr(self, name)) for name in _TOKENS]
         atlas = {}
         for (layer, p), part in self.parts.items():
@@ -95,7 +95,7 @@ class BuildState:
                 n_calibration=cal.n, threshold_error=cal.threshold_errors.get(p, 0.0),
             )  # fmt: skip
             members = self.collectors[layer, p].members(*tokens)
-            atlas[layer, p] = replace(d.to("cpu"), members=members)
+            atlas[layer, p] = replace(d, members=members)
         return atlas
 
     def write(self, path: Path, job: str) -> None:

@@ -82,7 +82,7 @@ def calibrate(
         (0, 100); a threshold that is zero because too many activations are identical.
     """
     wanted = check_percentiles(percentiles)
-    max_rows, seed = checks.whole("max_rows", max_rows, 2), checks.seed(seed)
+    max_rows, seed = checks.whole("max_rows", max_rows, 4), checks.seed(seed)
     device = compute_device(device)
     if centre is not None:
         centre = as_centre(centre, device=device)
@@ -102,7 +102,7 @@ def calibrate(
     _refuse_zero(wanted, values)
     errors = [0.0] * len(wanted)
     if rows is not None:
-        spread = torch.tensor([pair_percentiles(part, wanted) for part in u.chunk(groups)])
+        spread = torch.tensor([pair_percentiles(part, wanted) for part in u.tensor_split(groups)])
         errors = (spread.std(0) / math.sqrt(groups)).tolist()
     return Calibration(
         own.cpu(), dict(zip(wanted, values, strict=True)), len(sample),
@@ -140,7 +140,7 @@ def _rows(sample: Tensor, max_rows: int, seed: int) -> tuple[Tensor | None, int]
         return None, 1
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(sample), generator=generator)[:max_rows]
-    return rows.to(sample.device), max(2, min(10, max_rows // 2))
+    return rows.to(sample.device), min(10, max_rows // 2)
 
 
 def _refuse_zero(percentiles: list[float], values: list[float]) -> None:

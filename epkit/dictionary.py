@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -32,6 +33,9 @@ from epkit.geometry import (
 from epkit.members import Members
 from epkit.soundness import check_dictionary
 from epkit.sums import RegionSums
+
+if TYPE_CHECKING:
+    import pandas
 
 FORMAT = 1
 
@@ -213,6 +217,36 @@ class Dictionary:
 
     def _stream_length(self) -> int:
         return int(self.metadata.get("n_activations", self.n))
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """One row a region, as a pandas table.
+
+        Columns
+        -------
+        region : 0 … K − 1.
+        name : of the region in metadata "names"; "" where there is none.
+        count, share : members, and their part of all members.
+        coherence : length of the mean of the members' directions, in [0, 1].
+        threshold : cosine distance within which an activation joined, the same in every row.
+        position : of the exemplar in the stream.
+        distance_mean, distance_std : of the members' distances to the exemplar.
+        """
+        import pandas
+
+        names = self.metadata.get("names", [])
+        named = isinstance(names, list) and len(names) == len(self)
+        columns = {
+            "name": names if named else [""] * len(self),
+            "count": self.counts,
+            "share": self.counts / max(self.n, 1),
+            "coherence": self.coherence,
+            "threshold": self.threshold,
+            "position": self.exemplar_index,
+            "distance_mean": self.distance_mean,
+            "distance_std": self.distance_std,
+        }
+        columns = {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in columns.items()}
+        return pandas.DataFrame({"region": range(len(self))} | columns)
 
     def to(self, device: str | torch.device) -> "Dictionary":
         """The same dictionary with its tensors on a device (members stay on the CPU)."""

@@ -111,8 +111,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
 
 def write_text(path: Path, text: str) -> None:
     """A text as UTF-8, with the line ends it has, atomically; OSError where it cannot be."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Bytes as they are, atomically; OSError where they cannot be written."""
     with _whole_file(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+        beside.write_bytes(data)
 
 
 @contextlib.contextmanager

@@ -50,15 +50,18 @@ def as_activations(x: Arrays, dim: int | None = None, device: torch.device | Non
     ------
     ValueError : not two-dimensional, not floating point, wrong D, or not finite.
     """
-    return _finite(_rows_of(x, dim), device)
+    return _finite(rows_of(x, dim), device)
 
 
 def as_centre(centre: Arrays, dim: int | None = None, device: torch.device | None = None) -> Tensor:
     """Check a centre at the door: (D,) tensor or array -> (D,) float32. Errors are ValueError."""
-    if not isinstance(centre, Tensor | np.ndarray) or centre.ndim != 1:
+    if not isinstance(centre, Tensor | np.ndarray) or centre.ndim != 1 or not len(centre):
         what = tuple(centre.shape) if hasattr(centre, "shape") else type(centre).__name__
         raise ValueError(f"centre must be a torch tensor or numpy array of shape (D,), got {what}")
-    return as_activations(centre[None], dim, device)[0]
+    try:
+        return as_activations(centre[None], dim, device)[0]
+    except ValueError as error:
+        raise ValueError(f"centre cannot be used: {error}") from error
 
 
 def compute_device(device: object) -> torch.device:
@@ -71,7 +74,7 @@ def compute_device(device: object) -> torch.device:
     return found
 
 
-def _rows_of(x: Arrays, dim: int | None) -> Tensor:
+def rows_of(x: Arrays, dim: int | None = None) -> Tensor:
     """Activations as a tensor (N, D) where and of the dtype they are; nothing is copied."""
     if not isinstance(x, Tensor | np.ndarray):
         raise ValueError(
@@ -264,7 +267,7 @@ def nearest_of_activations(
     ------
     ValueError : wrong shape or dimension, non-finite or zero activations.
     """
-    x, device = _rows_of(x, len(centre)), centre.device
+    x, device = rows_of(x, len(centre)), centre.device
     known = Operand.of(exemplars, is_half(precision, device))
     index = torch.empty(len(x), dtype=torch.int64, device=device)
     distance = torch.empty(len(x), dtype=torch.float32, device=device)

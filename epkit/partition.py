@@ -8,8 +8,10 @@
 Does not know: models, tokens, files; `build` does this for a model and its texts.
 """
 
+import math
 import numbers
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +21,12 @@ from epkit import checks
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import Arrays, as_activations, compute_device, directions
+from epkit.geometry import Arrays, as_activations, compute_device, directions, rows_of
 
 Order = int | Tensor | np.ndarray | Sequence[int] | None
 
 _BLOCK = 1 << 16
+_STRIDE = 8  # of percentiles: K is not computed far beyond the one wanted
 _EXPECTED = "order must be None, an int (a seed) or a permutation of the rows"
 
 
@@ -66,11 +69,10 @@ def partition(
     TypeError : an argument of the wrong type.
     """
     percentiles, device = check_percentiles(percentiles), compute_device(device)
-    # One row tells type and shape; values are checked block by block.
-    as_activations(x[:1] if getattr(x, "ndim", 0) == 2 else x)
+    x = rows_of(x)  # type and shape; values are checked block by block
+    recount = checks.flag("recount", recount)
     if not len(x):
         raise ValueError("there is nothing to partition: x has no rows")
-    x = torch.as_tensor(x)
     rows = stream_order(len(x), order)
     if calibration is None:
         seed = checks.seed(seed)
@@ -86,6 +88,71 @@ def partition(
         order = int(order) if isinstance(order, numbers.Integral) else "given"
     made = {p: part.dictionary(percentile=p, order=order) for p, part in parts.items()}
     return {p: d.recount(x.split(_BLOCK)) for p, d in made.items()} if recount else made
+
+
+class NearestK(NamedTuple):
+    """What `percentile_for` found.
+
+    percentile : whose K is nearest to the one wanted, and the higher of two that are as near.
+    dictionary : at that percentile.
+    tried : (percentile, θ, K) of every attempt, in order.
+    """
+
+    percentile: float
+    dictionary: Dictionary
+    tried: list[tuple[float, float, int]]
+
+
+def percentile_for(
+    x: Arrays,
+    k: int,
+    *,
+    low: float = 0.05,
+    high: float = 50,
+    steps: int = 12,
+    recount: bool = True,
+    **options: object,
+) -> NearestK:
+    """The percentile at which `partition` gives the number of regions nearest to k.
+
+    From `high` down in strides until there are more than k regions or `low` is reached, then by
+    halving the bracket in log percentile, to four digits. K falls with the percentile by and large
+    but not at every step, so that another percentile may be nearer still: what is given back is the
+    nearest of all that were tried. It costs at most `steps` times one calibration and one
+    clustering; no attempt has much more than k regions but the one that ends the strides.
+
+    Parameters
+    ----------
+    x : (N, D), as in `partition`.
+    k : regions wanted; where there are fewer at `low` or more at `high`, that end is the nearest.
+    low, high : percentiles to search between.
+    steps : attempts at most.
+    recount : as in `partition`, of the dictionary that is given back.
+    **options : `centre`, `order`, `seed` and `device` of `partition`.
+
+    Raises
+    ------
+    ValueError, TypeError : a k or steps below 1, low ≥ high, and what `partition` raises.
+    """
+    k, steps = checks.whole("k", k, 1), checks.whole("steps", steps, 1)
+    high = checks.number("high", high, 0, 100, open_low=True, open_high=True)
+    low = checks.number("low", low, 0, high, open_low=True, open_high=True)
+    if wrong := options.keys() - {"centre", "order", "seed", "device"}:
+        raise TypeError(f"percentile_for has no option {', '.join(sorted(wrong))}")
+    tried, gap, few, many, p = [], (math.inf,), None, None, high
+    while len(tried) < steps and p not in [at for at, *_ in tried]:
+        d = partition(x, [p], recount=False, **options)[p]
+        tried.append((p, d.threshold, len(d)))
+        if (abs(len(d) - k), -p) < gap:
+            gap, best, percentile = (abs(len(d) - k), -p), d, p
+        few, many = (few, p) if len(d) > k else (p, many)
+        if few is None or len(d) == k:
+            break
+        p = max(low, p / _STRIDE) if many is None else math.sqrt(few * many)
+        p = p if p == low else min(max(float(f"{p:.4g}"), low), high)
+    if recount:
+        best = best.recount(torch.as_tensor(x).split(_BLOCK))
+    return NearestK(percentile, best, tried)
 
 
 def stream_order(n: int, order: Order) -> Tensor:

@@ -30,7 +30,7 @@ import nbformat
 import papermill
 from nbconvert.filters import strip_ansi
 
-from epkit.runner import inputs, pages, records
+from epkit.runner import costs, inputs, pages, records
 from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, parse, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -199,6 +199,7 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="overrides"
     )
     parser.add_argument("--list", action="store_true", help="show what would be run, and stop")
+    parser.add_argument("--check", action="store_true", help="say what each will need, and stop")
     parser.add_argument("--fresh", action="store_true", help="run even what is done already")
     return parser, parser.parse_args(argv)
 
@@ -223,6 +224,22 @@ def plan(root: Path, args: argparse.Namespace) -> tuple[list[Path], list[Job]]:
     return notebooks, [Job(path, resolved[path.stem]) for path in selected]
 
 
+def _check(parser: argparse.ArgumentParser, jobs: Sequence[Job]) -> int:
+    """Print what the jobs will need; 2 where one does not fit this machine."""
+    try:
+        whole = {
+            job.stem: {**parameter_defaults(nbformat.read(job.source, 4)), **job.parameters}
+            for job in jobs
+        }
+        text, refusals = costs.table(whole, costs.machine())
+    except (ValueError, OSError) as problem:
+        parser.error(str(problem))
+    print(text)
+    for refusal in refusals:
+        print(refusal, file=sys.stderr)
+    return 2 if refusals else 0
+
+
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Exit status: 0 all done, 1 a notebook failed, 2 nothing could be run, 130 interrupted."""
     parser, args = _arguments(argv)
@@ -234,6 +251,8 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
         for job in jobs:
             print(job.stem, *(f"{k}={v!r}" for k, v in job.parameters.items()), sep="  ")
         return 0
+    if args.check:
+        return _check(parser, jobs)
     # A kernel of the same name in the user's own folder must not take this interpreter's place.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     folder = root / "runs" / args.profile

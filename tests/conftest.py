@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from far_device import far  # noqa: F401  (a fixture)
 
 # Tiny products: a second thread costs more than it brings, above all on a busy machine.
 torch.set_num_threads(1)

@@ -4,10 +4,13 @@ Repositories hold the files that the real ones hold, under their names and with 
 tiny. A client is pointed at it by `HF_ENDPOINT`. Two tokens exist: GOOD may read gated ones,
 OTHER is known and may not. A file can be made to break off in the middle, some times or always.
 
-Served: repository information, lists of files, files whole or in ranges, with the hub's headers and
-error codes. Not served: redirects to a content network, xet, uploads.
+Served: repository information, lists of files, files whole or in ranges, with the hub's headers
+and error codes. Taken: new repositories, and commits of files in the request itself (no LFS), from
+GOOD. Not served: redirects to a content network, xet. `revision` is known where a commit was
+uploaded; "nowhere" is no revision of any repository, every other one is the newest state.
 """
 
+import base64
 import gzip
 import hashlib
 import http.server
@@ -60,13 +63,14 @@ class FakeHub:
 
     def __init__(self, repos):
         self.repos, self.breaks = dict(repos), {}
+        self.past = {}  # {commit: Repo} of what was uploaded
         self.served, self.ranges = Counter(), []
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_):
@@ -93,11 +97,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = urllib.parse.unquote(url.path)
         if path == "/":
             return self._send(200, b"a hub")
+        if path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if path == "/api/repos/create":
+            return self._create(json.loads(body))
         if found := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(.*))?", path):
             return self._api(*found.groups(), dict(urllib.parse.parse_qsl(url.query)), body)
         if found := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            kind, name, _, file = found.groups()
-            return self._file("datasets" if kind else "models", name, file)
+            kind, name, revision, file = found.groups()
+            return self._file("datasets" if kind else "models", name, file, revision)
         return self._send(404)
 
     def _api(self, kind, name, rest, query, body):
@@ -105,6 +113,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if repo is None:
             return self._refuse(401, "RepoNotFound", "Repository not found")
         rest = rest or ""
+        if rest.startswith(("preupload/", "commit/")):
+            return self._write(kind, name, rest.split("/")[0], body)
+        revision = rest.split("/")[1] if "/" in rest else "main"
+        if revision == "nowhere":
+            return self._refuse(404, "RevisionNotFound", "Revision not found")
+        repo = self.hub.past.get(revision, repo)
         if not rest or re.fullmatch("revision/[^/]+", rest):
             files = [{"rfilename": path} for path in sorted(repo.files)]
             about = {"id": name, "sha": repo.commit, "siblings": files, "private": False}
@@ -127,10 +141,47 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._json([entry for entry in tree if entry["path"] in paths])
         return self._send(404)
 
-    def _file(self, kind, name, path):
+    def _create(self, wanted):
+        if not self._allowed():
+            return self._refuse(401, "", "Invalid username or password.")
+        name = (
+            wanted["name"]
+            if "/" in wanted["name"]
+            else f"{wanted['organization']}/{wanted['name']}"
+        )
+        about = {"url": f"{self.hub.url}/{name}", "id": name}
+        if ("models", name) in self.hub.repos:
+            there = json.dumps(about | {"error": "You already created this model repo"})
+            return self._send(409, there.encode(), {"Content-Type": "application/json"})
+        self.hub.repos["models", name] = Repo({".gitattributes": b"*.safetensors"})
+        return self._json(about)
+
+    def _write(self, kind, name, step, body):
+        if not self._allowed():
+            return self._refuse(403, "", "You have no right to write here")
+        if step == "preupload":
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            plain = {"uploadMode": "regular", "shouldIgnore": False, "oid": None}
+            return self._json({"files": [{"path": path} | plain for path in paths]})
+        files = dict(self.hub.repos[kind, name].files)
+        for line in body.splitlines():
+            entry = json.loads(line)
+            if entry["key"] == "file":
+                files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+            elif entry["key"] == "deletedFile":
+                del files[entry["value"]["path"]]
+        self.hub.repos[kind, name] = repo = Repo(files)
+        self.hub.past[repo.commit] = repo
+        url = f"{self.hub.url}/{name}/commit/{repo.commit}"
+        return self._json({"commitOid": repo.commit, "commitUrl": url, "hookOutput": ""})
+
+    def _file(self, kind, name, path, revision="main"):
         repo = self.hub.repos.get((kind, name))
         if repo is None:
             return self._refuse(401, "RepoNotFound", "Repository not found")
+        if revision == "nowhere":
+            return self._refuse(404, "RevisionNotFound", "Revision not found")
+        repo = self.hub.past.get(revision, repo)
         if repo.gated and not self._allowed():
             return self._gate(name)
         if path not in repo.files:

@@ -26,8 +26,33 @@ TABLE = matching.contingency(REGIONS, REGIONS.flip(0), K, K)
 MATCHING = matching.match(DICTIONARY, DICTIONARY)
 V, C = X[0], X[1]
 ON = {"dictionary": DICTIONARY, "x": X}
+CALIBRATION = epkit.calibrate(X, [10])
+LEADERS = {"centre": CALIBRATION.centre, "threshold": CALIBRATION.thresholds[10]}
 
 CALLS = {
+    "calibrate": (
+        epkit.calibrate,
+        {
+            "x": X, "percentiles": [10], "centre": 0.5 * C, "max_rows": 30, "seed": 0,
+            "device": "cpu",
+        },
+    ),
+    "LeaderClustering": (
+        epkit.LeaderClustering, LEADERS | {"device": "cpu", "precision": "single"}
+    ),
+    "LeaderClustering.partial_fit": (
+        lambda x: epkit.LeaderClustering(**LEADERS).partial_fit(x), {"x": X}
+    ),
+    "partition": (
+        epkit.partition,
+        {
+            "x": X, "percentiles": [10], "centre": 0.5 * C, "order": 0, "recount": True, "seed": 0,
+            "device": "cpu",
+        },
+    ),
+    "partition with a calibration": (
+        epkit.partition, {"x": X, "percentiles": [10], "calibration": CALIBRATION}
+    ),
     "Dictionary.assign": (DICTIONARY.assign, {"x": X}),
     "Dictionary.distances": (DICTIONARY.distances, {"x": X}),
     "Dictionary.directions": (DICTIONARY.directions, {"x": X}),
@@ -91,7 +116,7 @@ CALLS = {
 }  # fmt: skip
 
 # `x` is called what the door of activations calls it.
-NAMES = {"x": "x |activation"}
+NAMES = {"x": "x |activation", "percentiles": "percentile", "order": "order|rows"}
 
 WRONG = {
     "None": None, "True": True, "nan": math.nan, "infinite": math.inf, "zero": 0, "-1": -1,
@@ -112,7 +137,7 @@ WRONG = {
     "integer array": np.ones((3, D), dtype=np.int64), "array without axes": np.array(3),
 }  # fmt: skip
 
-# What `geometry.as_activations` is to refuse: not given as `x`, which is its own matter.
+# What only the door of arrays has to tell apart.
 ODD = {
     "sparse": torch.eye(D).to_sparse(), "csr": torch.eye(D).to_sparse_csr(),
     "objects": np.array([[1, "a"], [None, 2]], dtype=object), "object rows": np.array([None] * D),
@@ -131,7 +156,7 @@ def cases():
 @pytest.mark.parametrize(("name", "argument"), list(cases()))
 def test_a_wrong_argument_is_named_in_one_line(name, argument):
     call, good = CALLS[name]
-    for kind, value in (WRONG | (ODD if argument != "x" else {})).items():
+    for kind, value in (WRONG | ODD).items():
         try:
             call(**good | {argument: value})
         except (ValueError, TypeError) as error:

@@ -84,7 +84,7 @@ assert peak() - before < 200, peak() - before
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_rows": 1}, "max_rows must be at least 2"),
+        ({"max_rows": 1}, "max_rows must be at least 4"),
         ({"max_rows": 10.5}, "max_rows must be a whole number"),
         ({"max_rows": True}, "max_rows must be a whole number"),
         ({"seed": -1}, "seed must be"),

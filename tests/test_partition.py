@@ -163,3 +163,60 @@ def test_what_is_wrong_is_said_in_one_sentence(x, options, error, says):
     with pytest.raises(error, match=says) as caught:
         epkit.partition(x, **options)
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.integers(20, 300),
+    seed=st.integers(0, 99),
+    k=st.integers(1, 400),
+    steps=st.integers(1, 14),
+    span=st.sampled_from([(0.05, 50), (0.5, 20), (3, 4)]),
+    order=st.one_of(st.none(), st.integers(0, 99)),
+)
+def test_the_nearest_k_of_all_that_were_tried(n, seed, k, steps, span, order):
+    x, (low, high) = mixture(n, 8, seed), span
+    found = epkit.percentile_for(x, k, low=low, high=high, steps=steps, order=order)
+    assert 1 <= len(found.tried) <= steps
+    assert len({p for p, *_ in found.tried}) == len(found.tried)
+    gaps = [abs(size - k) for _, _, size in found.tried]
+    assert abs(len(found.dictionary) - k) == min(gaps)
+    for p, threshold, size in found.tried:
+        assert low <= p <= high
+        d = epkit.partition(x, [p], order=order)[p]
+        assert (len(d), d.threshold) == (size, threshold)
+        if p == found.percentile:
+            assert_same({p: d}, {p: found.dictionary})
+    again = epkit.percentile_for(x, k, low=low, high=high, steps=steps, order=order)
+    assert again.tried == found.tried
+
+
+@pytest.mark.parametrize("k", [1, 10**6])
+def test_a_k_beyond_reach_is_nearest_at_an_end(k):
+    x = mixture(400, 8, 0)
+    found = epkit.percentile_for(x, k, low=0.5, high=30)
+    ends = epkit.partition(x, [0.5, 30])
+    assert len(ends[30]) > 1
+    assert found.percentile == (30 if k == 1 else 0.5)
+    assert len(found.dictionary) == len(ends[found.percentile])
+    assert len(found.tried) <= 4
+
+
+@pytest.mark.parametrize("k", [20, 60, 150])
+def test_it_comes_near(k):
+    found = epkit.percentile_for(mixture(2000, 8, 1), k, recount=False)
+    assert abs(len(found.dictionary) - k) <= max(1, 0.05 * k)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"k": 0}, {"k": 2.5}, {"k": True}, {"steps": 0}, {"low": 0}, {"low": 50}, {"high": 100},
+        {"high": "much"}, {"calibration": None}, {"percentiles": [1]}, {"order": "x"},
+        {"centre": torch.zeros(3)}, {"x": torch.zeros(0, 8)},
+    ],
+)  # fmt: skip
+def test_a_search_that_cannot_be_gets_one_sentence(options):
+    with pytest.raises((ValueError, TypeError)) as error:
+        epkit.percentile_for(**{"x": mixture(50, 8, 0), "k": 5} | options)
+    assert "\n" not in str(error.value)

@@ -115,6 +115,20 @@ def test_unit_tests_are_all_tests_and_no_notebooks():
     )
 
 
+def test_a_run_installs_nothing_that_only_tests_need():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^READY = (\S+)$", makefile, re.MULTILINE)
+    targets = dict(re.findall(r"^(\S+): (\$\(\w+\))$", makefile, re.MULTILINE))
+    assert {name for name, needs in targets.items() if needs == "$(READY)"} == {
+        "run", "wheel", "$(TESTABLE)"
+    }  # fmt: skip
+    assert {name for name, needs in targets.items() if needs == "$(TESTABLE)"} == {
+        "test", "unit", "check"
+    }  # fmt: skip
+    installs = re.findall(r'-e "\.\[(\S+)\]"', makefile)
+    assert installs == ["plot3d", "test,plot3d"]
+
+
 def test_security_names_no_address():
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 80

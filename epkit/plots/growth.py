@@ -21,7 +21,7 @@ from epkit.dictionary import Dictionary
 
 Atlas = Mapping[tuple[int, float], Dictionary]
 
-PANEL = (4.6, 3.4)
+PANEL = (4.6, 4.1)
 """Width and height of a panel in inches."""
 
 
@@ -36,7 +36,7 @@ def plot_growth(atlas: Atlas) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.yaxis.set_major_formatter("{x:,.0f}")
-        ax.legend(title="percentile: regions", frameon=False)
+        _legend_below(ax, "percentile: regions")
     _leftmost(axes).set_ylabel("regions founded")
     figure.suptitle("Growth of the dictionary")
     return figure
@@ -52,7 +52,7 @@ def plot_sizes(atlas: Atlas) -> Figure:
         axes[layer].plot(np.arange(1, len(d) + 1), counts, color=colours[p], label=label)
     for layer, ax in axes.items():
         ax.set(title=f"layer {layer}", xlabel="rank of the region", xscale="log", yscale="log")
-        ax.legend(title="percentile: regions of one member", frameon=False)
+        _legend_below(ax, "percentile: regions of one member")
     _leftmost(axes).set_ylabel("members")
     figure.suptitle("Sizes of the regions")
     return figure
@@ -68,7 +68,7 @@ def plot_coherence(atlas: Atlas, min_members: int = 5) -> Figure:
         _shares(axes[layer], coherence, None, np.linspace(0, 1, 51), colours[p], label)
     for layer, ax in axes.items():
         ax.set(title=f"layer {layer}", xlabel="coherence", xlim=(0, 1))
-        ax.legend(title="percentile: regions", edgecolor="none", loc="upper left")
+        _legend_below(ax, "percentile: regions")
     _leftmost(axes).set_ylabel("share of regions")
     figure.suptitle(f"Coherence of the regions with {min_members} members or more")
     return figure
@@ -93,7 +93,7 @@ def plot_distances(atlas: Atlas) -> Figure:
     for layer, ax in axes.items():
         widest = max(d.threshold for (at, _), d in atlas.items() if at == layer)
         ax.set(title=f"layer {layer}", xlabel="distance to the exemplar", xlim=(0, 1.1 * widest))
-        ax.legend(title="percentile: θ", edgecolor="none", loc="upper left")
+        _legend_below(ax, "percentile: θ")
     _leftmost(axes).set_ylabel("share of members")
     figure.suptitle("Distances of members, and the threshold")
     return figure
@@ -140,6 +140,11 @@ def _panels(atlas: Atlas) -> tuple[Figure, dict[int, Axes], dict[float, tuple]]:
         dict(zip(layers, axes[0], strict=True)),
         dict(zip(percentiles, palette, strict=True)),
     )
+
+
+def _legend_below(ax: Axes, title: str) -> None:
+    """Under the panel, where it hides no curve."""
+    ax.legend(title=title, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
 
 
 def _leftmost(axes: dict[int, Axes]) -> Axes:

@@ -10,9 +10,9 @@ name any importable thing and have it called. Here its opcodes are interpreted b
 3. Calls are answered by this module: numpy's reconstructors become arrays over the bytes in the
    file, an allowed class becomes a `Record` of its attributes.
 
-Sizes are checked against what is left of the file before anything is read, and the number of values
-is limited by the size of the file, so that a file of arrays takes about its own size in memory, and
-a hostile one at most `MAX_VALUES` small values and a few times its size.
+Sizes are checked against what is left of the file before anything is read, long byte strings stay
+in the file until they are asked for (`pickled_arrays`), and the number of values is limited by the
+size of the file: a hostile one takes at most `MAX_VALUES` small values and a few times its size.
 
 Does not know: what the data means.
 """
@@ -20,14 +20,15 @@ Does not know: what the data means.
 from __future__ import annotations
 
 import io
-import math
 import pickletools  # only to name what is refused
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import numpy as np
+from epkit.share.pickled_arrays import SHORT, Array, Block, DType, RefusedPickle, settled
+
+__all__ = ["Items", "Name", "Record", "RefusedPickle", "read_pickle", "settled"]
 
 MAX_VALUES = 1 << 23
 """Opcodes that any file may hold; beyond, one for every 16 bytes (arrays of numbers need few)."""
@@ -37,10 +38,6 @@ MAX_MARKS = 1_000
 
 MAX_NAME = 256
 """Characters of a module or attribute name."""
-
-
-class RefusedPickle(ValueError):
-    """The file asks for something that plain data does not need, or is damaged."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +66,6 @@ class Items:
     values: list = field(default_factory=list)
 
 
-@dataclass(eq=False)
-class _DType:
-    """A numpy dtype under construction."""
-
-    code: str
-    order: str = "="
-
-    def numpy(self) -> np.dtype:
-        return np.dtype(self.order.replace("|", "=") + self.code)
-
-
-@dataclass(eq=False)
-class _Array:
-    """What `_reconstruct` gives: an array whose content comes with BUILD."""
-
-    value: np.ndarray | None = None
-
-
-_DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 _ARRAY_MODULES = ("numpy._core.multiarray", "numpy.core.multiarray")
 _BUFFER_MODULES = ("numpy._core.numeric", "numpy.core.numeric")
 _SETS = {("builtins", "set"), ("__builtin__", "set"), ("builtins", "frozenset")}
@@ -111,14 +89,14 @@ def read_pickle(
 
     Parameters
     ----------
-    file : opened for reading in binary, seekable.
+    file : opened for reading in binary, seekable; to be closed after the last `settled`.
     classes : (module, name) of the classes whose objects become a `Record`.
     on_bytes : told how many bytes were read, now and then.
 
     Returns
     -------
-    None, bool, int, float, str, bytes, list, tuple, dict (keys are texts), `Items`, `Record` and
-    numpy arrays of numbers, nested.
+    None, bool, int, float, str, bytes, list, tuple, dict (keys are texts), `Items`, `Record`, and
+    what `settled` turns into long bytes and numpy arrays of numbers, nested.
 
     Raises
     ------
@@ -186,6 +164,15 @@ class _Machine:
             raise RefusedPickle(f"the pickle changed while it was read, at byte {self.at:,}")
         self.at += n
         return data
+
+    def block(self, form: str) -> None:
+        """Bytes, of which long ones are passed over."""
+        n = self.number(form)
+        if n <= SHORT or n > self.size - self.at:
+            return self.push(self.read(n))
+        self.push(Block(self.file, self.at, n))
+        self.at += n
+        self.file.seek(self.at)
 
     def number(self, form: str) -> int:
         return struct.unpack(form, self.read(struct.calcsize(form)))[0]
@@ -264,16 +251,11 @@ class _Machine:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Record):
             target.state.update(_expect(state, dict))
-        elif isinstance(target, _DType):
-            version, order, *rest = _expect(state, tuple)
-            if version not in (3, 4) or order not in ("<", ">", "|", "=") or any(rest[:3]):
-                raise RefusedPickle("a dtype is not one of plain numbers")
-            target.order = order
-        elif isinstance(target, _Array):
-            version, shape, dtype, fortran, data = _expect(state, tuple)
-            value = _array(data, _expect(dtype, _DType), shape, "F" if fortran else "C")
-            # Whoever holds the unfinished array must see the content: see `_settled`.
-            target.value = value
+        elif isinstance(target, DType):
+            target.build(_expect(state, tuple))
+        elif isinstance(target, Array):
+            _version, shape, dtype, fortran, data = _expect(state, tuple)
+            target.fill(data, dtype, shape, "F" if fortran else "C")
         else:
             raise RefusedPickle(f"BUILD on a {type(target).__name__} is not allowed")
 
@@ -300,41 +282,16 @@ def _call(function: Name, arguments: tuple) -> object:
     if pair in _NO_BYTES and not arguments:
         return b""
     if pair == ("numpy", "dtype"):
-        code = _expect(arguments[0], str)
-        if code not in _DTYPES:
-            raise RefusedPickle(f"arrays of dtype {code!r:.40} are refused: numbers are due")
-        return _DType(code)
+        return DType(_expect(arguments[0], str))
     if function.name == "_reconstruct":
-        return _Array()
+        return Array()
     if function.name == "scalar":
         dtype, data = arguments
-        return _array(data, _expect(dtype, _DType), (), "C").item()
+        return Array().fill(data, dtype, (), "C").numpy().item()
     if function.name == "_frombuffer":
         data, dtype, shape, order = arguments
-        return _array(data, _expect(dtype, _DType), shape, order)
+        return Array().fill(data, dtype, shape, order)
     raise RefusedPickle(f"a call of {function} is not allowed")
-
-
-def _array(data: object, dtype: _DType, shape: object, order: object) -> np.ndarray:
-    """An array over bytes of the file; size and shape must agree."""
-    if not isinstance(data, bytes | bytearray) or order not in ("C", "F"):
-        raise RefusedPickle("an array has no bytes, or no known order")
-    shape = tuple(_expect(n, int) for n in _expect(shape, tuple))
-    if len(shape) > 4 or any(n < 0 for n in shape):
-        raise RefusedPickle(f"an array of {len(shape)} dimensions is refused")
-    kind = dtype.numpy()
-    if math.prod(shape) * kind.itemsize != len(data):
-        raise RefusedPickle(f"an array of shape {shape} has {len(data):,} bytes")
-    return np.frombuffer(data, dtype=kind).reshape(shape, order=order)
-
-
-def settled(value: object) -> object:
-    """An array that came in two steps, as the array it is; anything else as it is."""
-    if isinstance(value, _Array):
-        if value.value is None:
-            raise RefusedPickle("an array has no content")
-        return value.value
-    return value
 
 
 def _opcode_name(code: bytes) -> str:
@@ -383,9 +340,9 @@ _OPCODES: dict[bytes, Callable[[_Machine], None]] = {
     b"X": _sized("<I", _text),
     b"\x8d": _sized("<Q", _text),
     b"C": _sized("<B", bytes),
-    b"B": _sized("<I", bytes),
-    b"\x8e": _sized("<Q", bytes),
-    b"\x96": _sized("<Q", bytes),
+    b"B": lambda m: m.block("<I"),
+    b"\x8e": lambda m: m.block("<Q"),
+    b"\x96": lambda m: m.block("<Q"),
     b"]": lambda m: m.push([]),
     b"a": lambda m: m.extend([m.stack.pop()]),
     b"e": lambda m: m.extend(m.since_mark()),

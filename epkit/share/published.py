@@ -30,6 +30,8 @@ CLASSES = frozenset((home, name) for home in _HOMES for name in ("Dictionary", "
 TEXT_CHARACTERS = 600
 """Of a text that is kept as metadata."""
 
+_ACTS_ON_A_TERMINAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def read_published(
     path: str | os.PathLike, *, texts: int = 3, show_progress: bool = True
@@ -64,9 +66,13 @@ def read_published(
         ) as update,
     ):
         top = read_pickle(opened, CLASSES, update)
-    if not isinstance(top, Record) or top.cls.name != "Dictionary":
-        raise RefusedPickle(f"{file.name} holds no published dictionary")
-    return _dictionary(top, file.name, texts)
+        if not isinstance(top, Record) or top.cls.name != "Dictionary":
+            raise RefusedPickle(f"{file.name} holds no published dictionary")
+        d = _dictionary(top, file.name, texts)
+    try:
+        return d.checked()
+    except (TypeError, ValueError) as error:
+        raise RefusedPickle(f"{file.name} is not a sound dictionary: {error}") from error
 
 
 def _here(path: str | os.PathLike) -> Path:
@@ -87,16 +93,12 @@ def _here(path: str | os.PathLike) -> Path:
 def _dictionary(top: Record, file: str, texts: int) -> Dictionary:
     centre, rows = _vector(top, "center"), _partitions(top)
     k, dim = len(rows), len(centre)
-    exemplars = settled(top.state.get("_exemplars"))
-    if exemplars is None:
-        exemplars = np.stack([_vector(row, "exemplar_direction", dim) for row in rows])
-    if exemplars.ndim != 2 or exemplars.shape[1] != dim or len(exemplars) < k:
-        raise RefusedPickle(f"_exemplars has shape {exemplars.shape} for {k:,} regions of {dim}")
+    exemplars = _exemplars(top, rows, dim)
     counts = torch.tensor([_count(row) for row in rows])
-    means = np.stack([
-        _vector(row, "mean_member_direction", dim, exemplars[i]) for i, row in enumerate(rows)
-    ])  # fmt: skip
-    index, known = _positions(rows)
+    means = np.empty((k, dim), dtype=np.float32)
+    for i, row in enumerate(rows):
+        means[i] = _vector(row, "mean_member_direction", dim, exemplars[i])
+    index, known = _positions(rows, int(counts.sum()))
     total, squared = (
         torch.tensor([_number(row, name) for row in rows], dtype=torch.float64)
         for name in ("sum_dist_to_exemplar", "sum_sq_dist_to_exemplar")
@@ -104,10 +106,10 @@ def _dictionary(top: Record, file: str, texts: int) -> Dictionary:
     some = counts.clamp(min=1).double()
     mean = total / some
     return Dictionary(
-        centre=_float32(centre),
+        centre=torch.from_numpy(centre.astype(np.float32)),
         threshold=_number(top, "threshold"),
-        exemplars=_float32(exemplars[:k]),
-        means=torch.nn.functional.normalize(_float32(means)),
+        exemplars=torch.from_numpy(exemplars),
+        means=_unit(torch.from_numpy(means)),
         counts=counts,
         coherence=torch.tensor([_number(row, "member_coherence") for row in rows]).clamp(0, 1),
         exemplar_index=index,
@@ -120,6 +122,23 @@ def _dictionary(top: Record, file: str, texts: int) -> Dictionary:
             "texts": [_texts(row, texts) for row in rows],
         },
     )
+
+
+def _exemplars(top: Record, rows: list[Record], dim: int) -> np.ndarray:
+    """(K, D) float32 of our own; rows beyond the regions are capacity."""
+    k, kept = len(rows), settled(top.state.get("_exemplars"))
+    if kept is None:
+        return np.stack([_vector(row, "exemplar_direction", dim) for row in rows], dtype=np.float32)
+    if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.ndim != 2:
+        raise RefusedPickle("_exemplars is no matrix of numbers")
+    if kept.shape[1] != dim or len(kept) < k:
+        raise RefusedPickle(f"_exemplars has shape {kept.shape} for {k:,} regions of {dim}")
+    return kept[:k].astype(np.float32, order="C")
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Rows of length 1, in place."""
+    return torch.nn.functional.normalize(x, out=x)
 
 
 def _partitions(top: Record) -> list[Record]:
@@ -161,13 +180,13 @@ def _count(record: Record) -> int:
     return int(value)
 
 
-def _positions(rows: list[Record]) -> tuple[Tensor, bool]:
-    """Stream positions of the exemplars, and whether the file knows them all, ascending."""
+def _positions(rows: list[Record], n: int) -> tuple[Tensor, bool]:
+    """Positions of the exemplars in the stream of n, and whether the file knows them all."""
     found = []
     for row in rows:
         samples = settled(row.state.get("constituent_sample_indices"))
         first = samples[0] if isinstance(samples, list) and samples else None
-        found.append(first if isinstance(first, int) and 0 <= first < 2**62 else -1)
+        found.append(first if isinstance(first, int) and 0 <= first < n else -1)
     index = torch.tensor(found)
     known = bool((index >= 0).all() and (index.diff() > 0).all())
     return (index, True) if known else (torch.arange(len(rows)), False)
@@ -175,7 +194,12 @@ def _positions(rows: list[Record]) -> tuple[Tensor, bool]:
 
 def _label(record: Record) -> str:
     label = record.state.get("label")
-    return label[:TEXT_CHARACTERS] if isinstance(label, str) else ""
+    return _plain(label) if isinstance(label, str) else ""
+
+
+def _plain(text: str) -> str:
+    """The start of a text, without characters that a terminal acts on."""
+    return _ACTS_ON_A_TERMINAL.sub("�", text[:TEXT_CHARACTERS])
 
 
 def _texts(record: Record, most: int) -> list[list]:
@@ -187,9 +211,5 @@ def _texts(record: Record, most: int) -> list[list]:
             gap, text, position = (settled(part) for part in entry)
             if isinstance(gap, int | float) and isinstance(text, str) and np.isfinite(gap):
                 place = position if isinstance(position, int) else None
-                found.append([-float(gap), text[:TEXT_CHARACTERS], place])
+                found.append([-float(gap), _plain(text), place])
     return sorted(found, key=lambda row: row[0])[:most]
-
-
-def _float32(x: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32).copy())

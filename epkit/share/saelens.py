@@ -64,7 +64,7 @@ def save_saelens(
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{name} must be a name such as 'blocks.20.hook_resid_post'")
     directions = basis_of(d, basis).float().cpu()
-    folder = Path(folder)
+    folder = checks.path("folder", folder)
     weights = {
         "W_enc": directions.T.contiguous(),
         "W_dec": directions.contiguous(),

@@ -1,12 +1,16 @@
 """The published format: equal to the golden stream's exemplars, and hostile files refused."""
 
 import contextlib
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from published_files import write_published
 
 from epkit import Dictionary
 from epkit.share import read_published
@@ -98,3 +102,49 @@ def test_a_missing_file_is_one_sentence(tmp_path):
         read_published(3)
     with pytest.raises(TypeError, match="texts"):
         read_published(GOLDEN / FILES[0], texts="3")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_large_file_keeps_what_is_asked_for(protocol, tmp_path):
+    path = tmp_path / "d.pkl"
+    write_published(path, 7, 400, kept=3, protocol=protocol, text="a\x1b[2Jb")
+    d = read_published(path, show_progress=False)
+    assert d.exemplars.shape == (7, 400)
+    assert d.metadata["names"][6] == "label 6"
+    assert d.metadata["texts"][6][0] == [0, "a\ufffd[2Jb 6 0", 0]
+    torch.testing.assert_close(d.exemplars.norm(dim=1), torch.ones(7))
+    torch.testing.assert_close(d.means.norm(dim=1), torch.ones(7))
+
+
+def test_a_large_file_takes_less_memory_than_its_arrays(tmp_path):
+    size = write_published(tmp_path / "large.pkl", 900, 512, kept=16)
+    assert size > 30e6
+    script = (
+        "import resource, sys\nfrom epkit.share import read_published\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "read_published(sys.argv[1], show_progress=False); before = peak()\n"
+        "read_published(sys.argv[2]); print('peak', 1024 * (peak() - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, GOLDEN / FILES[0], tmp_path / "large.pkl"],
+        capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(GOLDEN.parents[1])},
+    )  # fmt: skip
+    *_, progress, peak = done.stdout.splitlines()
+    assert progress.startswith("reading large.pkl: ")
+    assert int(peak.split()[1]) < size
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        (np.float64(0.7).tobytes()[::-1], np.float64(2.5).tobytes()[::-1], "threshold"),
+        (np.float64(0.5).tobytes()[::-1], np.float64(np.nan).tobytes()[::-1], "coherence"),
+    ],
+)
+def test_what_is_no_sound_dictionary_is_refused_by_field(old, new, field, tmp_path):
+    path = tmp_path / "d.pkl"
+    write_published(path, 3, 8)
+    path.write_bytes(path.read_bytes().replace(b"G" + old, b"G" + new))
+    with pytest.raises(RefusedPickle, match=field):
+        read_published(path, show_progress=False)

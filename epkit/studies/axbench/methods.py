@@ -198,7 +198,7 @@ def _folds(concepts: Sequence[Concept], seed: int) -> Iterator[tuple[Concept, Co
 
 def direction_scores(activations: RowActivations, directions: Tensor) -> np.ndarray:
     """Row scores of one direction per concept: (C, D) → (R, C), projections of raw activations."""
-    return max_pool(activations, lambda x: x @ directions.T).numpy()
+    return max_pool(activations, lambda x: x.to(directions.device) @ directions.T).cpu().numpy()
 
 
 def difference_of_means(activations: RowActivations, concept: Concept) -> Tensor:
@@ -217,8 +217,8 @@ def linear_probe(activations: RowActivations, concept: Concept, *, strength: flo
     x = torch.cat([positive, negative])
     labels = np.arange(len(x)) < len(positive)
     model = LogisticRegression(C=strength, max_iter=1000)
-    model.fit((x / x.norm(dim=1).mean()).numpy(), labels)
-    return _unit(torch.from_numpy(model.coef_[0]).float())
+    model.fit((x / x.norm(dim=1).mean()).cpu().numpy(), labels)
+    return _unit(torch.from_numpy(model.coef_[0]).float()).to(x.device)
 
 
 def cross_validate_probe(
@@ -229,7 +229,7 @@ def cross_validate_probe(
     for learn, check in _folds(concepts, seed):
         w = linear_probe(activations, learn, strength=strength)
         scores = max_pool(activations, lambda x, w=w: x @ w[:, None], check.train)
-        values.append(auroc(scores.numpy(), check.train_labels))
+        values.append(auroc(scores, check.train_labels))
     return float(np.mean(values))
 
 
@@ -255,10 +255,12 @@ def _oriented(activations: RowActivations, concept: Concept, x: Tensor) -> Tenso
 
     A component has no sign of its own; AxBench leaves it to chance.
     """
-    component = PCA(n_components=1, svd_solver="covariance_eigh").fit(x.numpy()).components_[0]
-    w = torch.from_numpy(component).float()
+    component = (
+        PCA(n_components=1, svd_solver="covariance_eigh").fit(x.cpu().numpy()).components_[0]
+    )
+    w = torch.from_numpy(component).float().to(x.device)
     both = max_pool(activations, lambda x: x @ torch.stack([w, -w]).T, concept.train)
-    value = auroc(both.numpy(), concept.train_labels)
+    value = auroc(both, concept.train_labels)
     return w if value[0] >= value[1] else -w
 
 
@@ -292,7 +294,7 @@ def row_mean_probe(activations: RowActivations, concepts: Sequence[Concept]) -> 
     """
     blocks = activations.blocks(np.arange(activations.n_rows))
     means = np.stack([
-        part.mean(0).numpy()
+        part.mean(0).cpu().numpy()
         for block, x in blocks
         for part in x.split(activations.lengths[block].tolist())
     ])  # fmt: skip

@@ -40,7 +40,7 @@ def plot_cosines(
     bins = np.linspace(min(0.0, np.floor(lowest * 10) / 10), 1, 41)
     for ax, (title, rows) in zip(axes[0], panels.items(), strict=True):
         for i, (name, parts) in enumerate(rows.items()):
-            values = torch.cat(list(parts)).numpy()
+            values = torch.cat([part.cpu() for part in parts]).numpy()
             style = {"color": "0.8"} if i == 0 else {"histtype": "step", "color": f"C{i - 1}"}
             weights = np.full(len(values), 1 / len(values))
             ax.hist(values, bins=bins, weights=weights, label=name, linewidth=1.6, **style)
@@ -96,6 +96,7 @@ def _largest_flows(table: Tensor, n: int) -> tuple[list[int], list[int], np.ndar
     The last column is what goes to other regions. A region on the right stands at the mean height
     of what flows into it, which makes few crossings.
     """
+    table = table.cpu()
     left = table.sum(1).sort(descending=True, stable=True).indices[:n]
     flows = table[left].double()
     right = flows.sum(0).sort(descending=True, stable=True).indices[:n]
@@ -170,6 +171,7 @@ def plot_missing_counterparts(
         layout="constrained",
     )  # fmt: skip
     for ax, (title, (scores, counts, region)) in zip(axes[0], panels.items(), strict=True):
+        counts, scores = counts.cpu(), scores.cpu()
         ax.scatter(counts, scores, s=9, color="0.55", alpha=0.5, linewidths=0)
         ax.scatter(counts[region], scores[region], s=60, color="C3", zorder=3, label=name)
         ax.axhline(0, color="0.8", zorder=0)

@@ -163,7 +163,7 @@ def trait_agreement_apart_from(
 
 def overlap(tokens: Tensor, pairs: np.ndarray) -> np.ndarray:
     """Jaccard overlap of the token sets of two regions: (K, k) ids, (P, 2) -> (P,) float64."""
-    a, b = (np.asarray(tokens)[pairs[:, i]] for i in (0, 1))
+    a, b = (tokens.cpu().numpy()[pairs[:, i]] for i in (0, 1))
     common = (a[:, :, None] == b[:, None, :]).any(axis=2).sum(axis=1)
     return common / (2 * a.shape[1] - common)
 

@@ -26,6 +26,7 @@ def plot_text_distances(scores: Mapping[str, Tensor], threshold: float, title: s
     widest = max(float(values.max()) for values in scores.values())
     bins = np.linspace(0, widest, 45)
     for (corpus, values), colour in zip(scores.items(), _colours(len(scores)), strict=True):
+        values = values.cpu()
         token, text = values.flatten().numpy(), values.double().mean(dim=1).numpy()
         share = np.full(len(token), 1 / len(token))
         left.hist(token, bins, weights=share, histtype="step", lw=1.5, color=colour, label=corpus)

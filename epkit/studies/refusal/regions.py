@@ -77,7 +77,7 @@ def refusal_table(dictionary: Dictionary, x: Tensor, refused: Tensor) -> pd.Data
 
     x (P, D): final-position activations; refused (P,) bool. Regions without a member are left out.
     """
-    region, _ = dictionary.assign(x)
+    region, refused = dictionary.assign(x)[0].cpu(), refused.cpu()
     rows = []
     for k in region.unique().tolist():
         flags = refused[region == k]
@@ -110,6 +110,7 @@ def region_directions(
     "contrast": (D,), the region's mean activation minus that of the nearest region that refuses at
     most one prompt in ten, left out where there is none of two members.
     """
+    x = x.to(dictionary.centre.device)
     assigned, _ = dictionary.assign(x)
     u = dictionary.directions(x)
     own = (assigned == region).nonzero()[:, 0]

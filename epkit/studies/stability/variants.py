@@ -257,14 +257,14 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 def euclidean_assign(x: Arrays, exemplars: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest exemplar (ties: lowest index) and distance: (N, D), (K, D) → (N,) int64, (N,)."""
-    x, exemplars = as_activations(x).double(), exemplars.double()
+    x, exemplars = as_activations(x, device=exemplars.device).double(), exemplars.double()
     parts = [squared_distances(rows, exemplars).min(dim=1) for rows in x.split(ROWS)]
     return torch.cat([p.indices for p in parts]), torch.cat([p.values for p in parts]).sqrt()
 
 
 def member_means(x: Arrays, region: Tensor, k: int) -> Tensor:
     """Mean of the members of every region: (N, D), (N,) → (k, D) float64; zero where none."""
-    x = as_activations(x).double()
+    x = as_activations(x, device=region.device).double()
     total = torch.zeros(k, x.shape[1], dtype=torch.float64, device=x.device)
     total.index_add_(0, region, x)
     return total / torch.bincount(region, minlength=k).clamp(min=1)[:, None]
