@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,9 @@ from epkit.progress import progress
 
 if TYPE_CHECKING:
     from epkit.lm.activations import ActivationStream
+
+Steps = Callable[["Request", BuildState], Iterator[dict[str, object]]]
+"""What takes a stream into a state, a step at a time, and yields facts for the progress line."""
 
 FORMAT = 3
 """Raised when the same request gives another atlas than before: what was kept is then ignored."""
@@ -104,6 +107,7 @@ def build_from(
     cache: bool = False,
     device: str | torch.device | None = None,
     show_progress: bool = True,
+    steps: Steps | None = None,
 ) -> Atlas:
     """`build` for a stream that exists already, live or cached.
 
@@ -123,8 +127,9 @@ def build_from(
     cache : keep the activations of a live stream on disk (`cached`), for later passes.
     device : where to cluster, and where the dictionaries are; CUDA where there is one, else the
         CPU.
+    steps : what takes the stream into the state, a step at a time; by default `one_by_one`.
     """
-    job = _Job(
+    job = Request(
         _checked_stream(stream),
         _checked_percentiles(percentiles),
         whole("n_activations", n_activations, 2),
@@ -144,20 +149,26 @@ def build_from(
         return {at: d.to(job.device) for at, d in found.items()}
     if cache and not isinstance(stream, ActivationSet):
         job.stream = cached(stream, job.n_activations, show_progress=show_progress)
-    made = _run(job, file, show_progress)
+    made = _run(job, file, steps or one_by_one, show_progress)
     if keep:
         atlases.keep(key, made)
     file.remove()
     return made
 
 
-def _run(job: _Job, file: Checkpoint, show: bool) -> Atlas:
+def one_by_one(job: Request, state: BuildState) -> Iterator[dict[str, object]]:
+    """Take the rest of the stream, chunk by chunk; yields facts for the line of progress."""
+    for chunk in job.chunks(state):
+        state.take(chunk)
+        yield {}
+
+
+def _run(job: Request, file: Checkpoint, steps: Steps, show: bool) -> Atlas:
     new = BuildState(job.n_activations, job.percentiles, job.seed, job.device)
     state = file.restore(new, job.stream.layers)
     with progress(job.n_activations, "activations", "build", start=state.n, show=show) as update:
-        for chunk in job.chunks(state):
-            state.take(chunk)
-            update(state.n, regions=state.regions_line())
+        for facts in steps(job, state):
+            update(state.n, **facts, regions=state.regions_line())
             if state.n >= job.n_activations or job.saturated(state):
                 break
             file.write(state)
@@ -169,7 +180,7 @@ def _run(job: _Job, file: Checkpoint, show: bool) -> Atlas:
 
 
 @dataclass
-class _Job:
+class Request:
     """What was asked for."""
 
     stream: ActivationStream | ActivationSet
@@ -210,19 +221,24 @@ class _Job:
     def chunks(self, state: BuildState) -> Iterator[Chunk]:
         """The rest of the stream; calibrates `state` first where it is new."""
         chunks = self.stream.chunks(start=state.cursor)
-        if not state.parts:
-            held, n = [], 0
-            for chunk in chunks:
-                held.append(chunk)
-                n += int(chunk.clustered.sum())
-                if n >= self.n_calibration or n >= self.n_activations:
-                    break
-            if not n:
-                return
-            state.start(self.stream.layers, self.calibrations or self._calibrate(held))
-            while held:
-                yield held.pop(0)
+        held = self.begin(state, chunks)
+        while held:
+            yield held.pop(0)
         yield from chunks
+
+    def begin(self, state: BuildState, chunks: Iterator[Chunk]) -> list[Chunk]:
+        """Calibrate `state` where it is new; the chunks that this took, none of them taken in."""
+        if state.parts:
+            return []
+        held, n = [], 0
+        for chunk in chunks:
+            held.append(chunk)
+            n += int(chunk.clustered.sum())
+            if n >= self.n_calibration or n >= self.n_activations:
+                break
+        if n:
+            state.start(self.stream.layers, self.calibrations or self._calibrate(held))
+        return held if n else []
 
     def _calibrate(self, held: list[Chunk]) -> dict[int, Calibration]:
         n = min(self.n_calibration, self.n_activations)

@@ -71,6 +71,10 @@ class BuildState:
                 u[layer] = directions(x, part.centre)
             region, distance = part.fit_directions(u[layer])
             self.collectors[layer, p].update(self.n, region, distance, part.n_regions)
+        self.keep_tokens(chunk)
+
+    def keep_tokens(self, chunk: Chunk) -> None:
+        """Count a chunk, whose activations have been taken in, and keep its tokens."""
         self.n += int(chunk.clustered.sum())
         self.cursor = chunk.cursor
         for name in _TOKENS:

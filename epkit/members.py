@@ -114,6 +114,24 @@ class MemberCollector:
             kept.grow(n_regions)
             kept.merge(region, keys[kind], index, distance)
 
+    def merge(self, touched: Tensor, state: dict[str, Tensor], n_regions: int) -> None:
+        """Take in what another collector kept of the next activations.
+
+        Parameters
+        ----------
+        touched : (T,) the regions here that its regions are.
+        state : of that collector.
+        n_regions : regions there are now.
+        """
+        self.n_regions = n_regions
+        region = touched.to(self.device).repeat_interleave(KEPT)
+        for kind, kept in self._kept.items():
+            parts = {name: state[f"{kind}.{name}"].to(self.device) for name in _Kept.NAMES}
+            some = parts["index"].flatten() >= 0
+            key, index, distance = (parts[name].flatten()[some] for name in _Kept.NAMES)
+            kept.grow(n_regions)
+            kept.merge(region[some], key, index, distance)
+
     def members(self, tokens: Tensor, lengths: Tensor, clustered: Tensor) -> Members:
         """The kept members with the tokens of the stream (`activations.Chunk` arrays, joined)."""
         arrays = {}

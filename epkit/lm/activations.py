@@ -22,7 +22,7 @@ import nnsight
 import torch
 
 from epkit.checks import one_of, several, whole
-from epkit.lm.chunks import Chunk
+from epkit.lm.chunks import Chunk, chunk_of
 from epkit.lm.corpora import as_corpus
 from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, blocks
 from epkit.lm.tokens import Encoder, Window
@@ -161,11 +161,12 @@ class ActivationStream:
             if start % self.bucket:
                 raise ValueError(f"start must be the cursor of a chunk, not {start}")
             cursor += len(bucket)
-            yield self._chunk(bucket, cursor)
+            yield self.run(bucket, cursor)
         if cursor == 0:
             raise ValueError("the texts hold no token: nothing to take activations of")
 
-    def _chunk(self, bucket: list[Window], cursor: int) -> Chunk:
+    def run(self, bucket: list[Window], cursor: int) -> Chunk:
+        """The chunk of the `bucket` windows, or fewer at the end, that end at `cursor`."""
         order = sorted(range(len(bucket)), key=lambda i: len(bucket[i].tokens))
         kept: list[dict[int, torch.Tensor]] = [{}] * len(bucket)
         for batch in _batches(order, [len(w.tokens) for w in bucket], self.batch_tokens):
@@ -176,14 +177,7 @@ class ActivationStream:
                 kept[i] = {layer: parts[layer][j] for layer in self.layers}
         activations = {layer: torch.cat([k[layer] for k in kept]) for layer in self.layers}
         self._check_finite(activations, kept, cursor - len(bucket))
-        return Chunk(
-            tokens=torch.tensor([t for w in bucket for t in w.tokens], dtype=torch.int32),
-            lengths=torch.tensor([len(w.tokens) for w in bucket], dtype=torch.int32),
-            documents=torch.tensor([w.document for w in bucket], dtype=torch.int32),
-            clustered=torch.cat([torch.arange(len(w.tokens)) >= w.first for w in bucket]),
-            activations=activations,
-            cursor=cursor,
-        )
+        return chunk_of(bucket, cursor, activations)
 
     def _forward(self, batch: list[Window]) -> dict[int, torch.Tensor]:
         """{layer: (n, D)}: the clustered positions of `batch`, row by row."""

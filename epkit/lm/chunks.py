@@ -6,9 +6,12 @@ Does not know: models, texts, what is done with the activations.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+
+if TYPE_CHECKING:
+    from epkit.lm.tokens import Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,18 @@ class Chunk:
     clustered: torch.Tensor
     activations: dict[int, torch.Tensor]
     cursor: int
+
+
+def chunk_of(bucket: list[Window], cursor: int, activations: dict[int, torch.Tensor]) -> Chunk:
+    """The chunk of windows that end at `cursor`, with their activations."""
+    return Chunk(
+        tokens=torch.tensor([t for w in bucket for t in w.tokens], dtype=torch.int32),
+        lengths=torch.tensor([len(w.tokens) for w in bucket], dtype=torch.int32),
+        documents=torch.tensor([w.document for w in bucket], dtype=torch.int32),
+        clustered=torch.cat([torch.arange(len(w.tokens)) >= w.first for w in bucket]),
+        activations=activations,
+        cursor=cursor,
+    )
 
 
 class Places(NamedTuple):

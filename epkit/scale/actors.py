@@ -45,6 +45,9 @@ class RayCrew:
     ----------
     parts : {(layer, p): LeaderClustering} as taken in so far; read again when an actor is lost.
     workers : actors.
+    gpu : whether each has a GPU; by default where the cluster has one for each.
+    seed : of random members, None to keep no members.
+    reader : makes, in each actor, what turns what it is given into {layer: activations}.
 
     Attributes
     ----------
@@ -52,9 +55,17 @@ class RayCrew:
     losses : int, actors that were made again.
     """
 
-    def __init__(self, parts: Mapping[Key, LeaderClustering], workers: int) -> None:
+    def __init__(
+        self,
+        parts: Mapping[Key, LeaderClustering],
+        workers: int,
+        *,
+        gpu: bool | None = None,
+        seed: int | None = None,
+        reader: Callable[[], Callable[[object], dict]] | None = None,
+    ) -> None:
         self.size, self.losses = workers, 0
-        self._parts = parts
+        self._parts, self._gpu, self._seed, self._reader = parts, gpu, seed, reader
         self._actors: list = []
         self._given: list[tuple] = []
         self._open = ExitStack()
@@ -62,7 +73,10 @@ class RayCrew:
     def __enter__(self) -> "RayCrew":
         with ExitStack() as opened:
             opened.enter_context(_connected(self.size))
-            self._gpus = int(ray.cluster_resources().get("GPU", 0) >= self.size)
+            gpus = int(ray.cluster_resources().get("GPU", 0))
+            if self._gpu and gpus < self.size:
+                raise ValueError(f"workers is {self.size}, but the Ray cluster has {gpus} GPUs")
+            self._gpu = gpus >= self.size if self._gpu is None else self._gpu
             opened.callback(self._stop)
             self._actors = [self._made() for _ in range(self.size)]
             self._open = opened.pop_all()
@@ -116,9 +130,10 @@ class RayCrew:
         centres = {layer: part.centre for (layer, _), part in parts.items()}
         thresholds = {key: part.threshold for key, part in parts.items()}
         known = {key: part.exemplars for key, part in parts.items()}
-        actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(_Actor)
-        device = "cuda" if self._gpus else "cpu"
-        return actor.remote(packed(centres), thresholds, packed(known), device)
+        actor = ray.remote(num_cpus=1, num_gpus=int(self._gpu))(_Actor)
+        device = "cuda" if self._gpu else "cpu"
+        shard = (packed(centres), thresholds, packed(known), device, self._seed)
+        return actor.remote(shard, self._reader)
 
     def _stop(self) -> None:
         for actor in self._actors:
@@ -126,13 +141,14 @@ class RayCrew:
 
 
 class _Actor:
-    """A `Shard` behind numpy arrays, which Ray moves without a copy."""
+    """A `Shard` behind numpy arrays, which Ray moves without a copy, and what reads its rows."""
 
-    def __init__(self, centres: dict, thresholds: dict, exemplars: dict, device: str) -> None:
-        self._shard = Shard(unpacked(centres), thresholds, unpacked(exemplars), device)
+    def __init__(self, shard: tuple, reader: Callable | None) -> None:
+        self._shard = Shard(*unpacked(shard))
+        self._read = reader() if reader else unpacked
 
-    def find(self, start: int, rows: dict) -> dict:
-        return packed(self._shard.find(start, unpacked(rows)))
+    def find(self, start: int, given: object) -> dict:
+        return packed(self._shard.find(start, self._read(given)))
 
     def settle(self, founders: dict) -> dict:
         return packed(self._shard.settle(unpacked(founders)))
@@ -154,7 +170,8 @@ def _mapped(value: object, kind: type, change: Callable) -> object:
     if isinstance(value, dict):
         return {key: _mapped(x, kind, change) for key, x in value.items()}
     if isinstance(value, tuple):
-        return tuple(_mapped(x, kind, change) for x in value)
+        parts = [_mapped(x, kind, change) for x in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return value
 
 

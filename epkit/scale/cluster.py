@@ -76,8 +76,9 @@ def take_all(
     given, length, done = iter(lengths), FIRST, 0
     with progress(total, "activations", "cluster", show=show) as update:
         while len(rows := reader.take(now := next(given, length))):
-            dealt = [{0: part} for part in deal(rows, crew.size)]
-            misses = run_epoch(crew, parts, done, dealt, len(rows))
+            dealt = deal(rows, crew.size)
+            given_out = [{0: part} for part in dealt]
+            misses, _ = run_epoch(crew, parts, done, given_out, [len(part) for part in dealt])
             done += len(rows)
             regions = " ".join(str(part.n_regions) for part in parts.values())
             facts = {"workers": crew.size, "misses": f"{misses:,} of {len(rows):,}"}

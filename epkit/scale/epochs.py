@@ -44,14 +44,19 @@ class Crew(Protocol):
 
 
 def run_epoch(
-    crew: Crew, partitions: dict[Key, LeaderClustering], start: int, parts: Sequence, n: int
-) -> int:
-    """Take the n rows dealt as `parts` into the partitions; the most misses of a dictionary.
+    crew: Crew,
+    partitions: dict[Key, LeaderClustering],
+    start: int,
+    parts: Sequence,
+    sizes: Sequence[int],
+) -> tuple[int, list[dict[Key, Settled]]]:
+    """Take the rows dealt as `parts` of `sizes` into the partitions.
+
+    Returns the most misses of a dictionary, and what each worker settled.
 
     Until all workers have settled, the partitions are those before the epoch: what a lost worker
     is made from again.
     """
-    sizes = [len(next(iter(part.values()))) for part in parts]
     starts = [start + sum(sizes[:i]) for i in range(len(sizes))]
     found = crew.find(starts, parts)
     misses = {
@@ -62,8 +67,9 @@ def run_epoch(
     settled = crew.settle(founders)
     for key, part in partitions.items():
         index, directions = founders[key]
-        part.take_settled(directions, index, [one[key] for one in settled], n)
-    return max(len(m.index) for m in misses.values())
+        sums = [(one[key].region, one[key].table) for one in settled]
+        part.take_settled(directions, index, sums, sum(sizes))
+    return max(len(m.index) for m in misses.values()), settled
 
 
 def founders_among(misses: Founded, part: LeaderClustering) -> Founded:

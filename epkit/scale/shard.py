@@ -14,6 +14,7 @@ from torch import Tensor
 
 from epkit.clustering import join_founders
 from epkit.geometry import as_activations, block_rows, directions, nearest
+from epkit.members import MemberCollector
 from epkit.sums import RegionSums
 
 Key = tuple[int, float]
@@ -28,10 +29,12 @@ class Founded(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Sums of an epoch: the regions (T,) that have new members, and their `RegionSums.table`."""
+    """What an epoch adds: the regions (T,) with new members, their `RegionSums.table`, and the
+    `MemberCollector.state` of those members, if members are kept."""
 
     region: Tensor
     table: Tensor
+    members: dict[str, Tensor]
 
 
 class Shard:
@@ -43,6 +46,7 @@ class Shard:
     thresholds : {(layer, p): θ}.
     exemplars : {(layer, p): (K, D)} founded so far.
     device : "cpu" or "cuda".
+    seed : of random members, None to keep no members.
     """
 
     def __init__(
@@ -51,8 +55,9 @@ class Shard:
         thresholds: Mapping[Key, float],
         exemplars: Mapping[Key, Tensor],
         device: str | torch.device,
+        seed: int | None = None,
     ) -> None:
-        self._device = torch.device(device)
+        self._device, self._seed = torch.device(device), seed
         self._centres = {layer: c.to(self._device) for layer, c in centres.items()}
         self._thresholds = dict(thresholds)
         self._exemplars = {key: v.to(self._device) for key, v in exemplars.items()}
@@ -94,9 +99,23 @@ class Shard:
                     u[rows], first, index, v, len(exemplars), region[rows], distance[rows]
                 )
             self._exemplars[key] = torch.cat([exemplars, v])
-            settled[key] = _sums(u, region, distance)
+            settled[key] = self._settled(u, region, distance)
         self._u.clear()
         return settled
+
+    def _settled(self, u: Tensor, region: Tensor, distance: Tensor) -> Settled:
+        touched, slot = region.unique(return_inverse=True)
+        sums = RegionSums.empty(len(touched), u.shape[1], u.device)
+        step = block_rows(u.device)
+        for parts in zip(u.split(step), slot.split(step), distance.split(step), strict=True):
+            if len(parts[0]):
+                sums.add(*parts)
+        members = {}
+        if self._seed is not None:
+            collector = MemberCollector(self._seed, self._device)
+            collector.update(self._start, slot, distance.float(), len(touched))
+            members = collector.state()
+        return Settled(touched.cpu(), sums.table.cpu(), members)
 
 
 def _nearest(u: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,13 +141,3 @@ def _join(
         own = index[before:end] - first
         region, distance = join_founders(u, own, known + before, region, distance)
     return region, distance
-
-
-def _sums(u: Tensor, region: Tensor, distance: Tensor) -> Settled:
-    touched, slot = region.unique(return_inverse=True)
-    sums = RegionSums.empty(len(touched), u.shape[1], u.device)
-    step = block_rows(u.device)
-    for parts in zip(u.split(step), slot.split(step), distance.split(step), strict=True):
-        if len(parts[0]):
-            sums.add(*parts)
-    return Settled(touched.cpu(), sums.table.cpu())

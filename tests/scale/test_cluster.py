@@ -19,15 +19,6 @@ KILLS = int(os.environ.get("EPKIT_TEST_KILLS", 2))
 """Workers killed in the test; each takes a second or more to come back."""
 
 
-@pytest.fixture(scope="module")
-def ray():
-    """Ray started once, for three workers."""
-    ray = pytest.importorskip("ray")
-    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
-    yield ray
-    ray.shutdown()
-
-
 @pytest.fixture
 def x():
     return mixture(900, 12, spread=0.6)
@@ -94,10 +85,6 @@ def test_a_worker_that_is_always_lost_ends_the_job(ray, x):
 def test_unusable_activations_are_told_in_one_sentence(ray, x):
     with pytest.raises(ValueError, match="has no direction"):
         cluster(torch.zeros(3, 12), x.mean(0), 0.2, workers=1, show_progress=False)
-    with pytest.raises(ValueError, match="finite"):
-        cluster(x / 0, x.mean(0), 0.2, workers=1, show_progress=False)
-    with pytest.raises(ValueError, match="no activation was taken in"):
-        cluster([], x.mean(0), 0.2, workers=1, show_progress=False)
 
 
 def test_more_workers_than_cpus(ray, x):

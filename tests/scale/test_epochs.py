@@ -57,3 +57,12 @@ def test_a_reader_gives_every_row_once_in_order(stream):
         taken.append(rows)
     assert torch.equal(torch.cat(taken), stream)
     assert [len(rows) for rows in taken[:3]] == [1, 14, 27]
+
+
+def test_an_empty_stream_and_one_that_is_not_finite(stream):
+    parts = {(0, 0): LeaderClustering(stream[0], 0.2, "cpu")}
+    take_all(PlainCrew(parts, 2), parts, Reader(iter([stream[:0]]), 24))
+    with pytest.raises(ValueError, match="no activation was taken in"):
+        parts[0, 0].dictionary()
+    with pytest.raises(ValueError, match="must be finite"):
+        Reader(iter([stream / 0]), 24).take(10)
