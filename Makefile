@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 help:
 	@echo "make run    install into .venv and execute every notebook into runs/$(PROFILE)/"
 	@echo "make test   the unit tests, and every notebook's outputs against what is committed"
-	@echo "make unit   the unit tests alone, in about two minutes"
+	@echo "make unit   the unit tests alone, but for servers, clusters and browsers"
 	@echo "make wheel  a wheel of epkit in dist/, to take to another machine"
 	@echo "make check  lint and format check"
 	@echo "make clean  remove .venv, runs, dist and tool caches (not the downloads in data/cache)"
@@ -35,7 +35,7 @@ test: $(TESTABLE)
 	$(PY) -m pytest $(NBVAL) tests $(NOTEBOOKS)
 
 unit: $(TESTABLE)
-	$(PY) -m pytest tests
+	$(PY) -m pytest -m "not slow" tests
 
 wheel: $(READY)
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -19,6 +19,8 @@ from epkit.inspect.regions import Regions
 from epkit.inspect.tables import region_table, text_table
 from epkit.lm.text import visible
 
+pytestmark = pytest.mark.slow
+
 Keys = pytest.importorskip("selenium.webdriver", reason="selenium is not installed").Keys
 
 TESTS = Path(__file__).parent

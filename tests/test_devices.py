@@ -48,6 +48,8 @@ from epkit.studies.sae_and_probes import feature_match, probing
 from epkit.studies.saturation import growth
 from epkit.studies.stability import recurrence, variants
 
+pytestmark = pytest.mark.slow
+
 X = mixture(420, 12)
 Y = mixture(90, 12, seed=1)
 FLAGS = torch.arange(len(X)) % 3 == 0

@@ -16,6 +16,8 @@ from fake_hub import GOOD, OTHER, FakeHub, Repo
 
 from epkit.lm.sources import get_source, sources
 
+pytestmark = pytest.mark.slow
+
 SAE = "google/gemma-scope-2b-pt-res/layer_20/width_16k/average_l0_71/params.npz"
 HEAD = f"""
 import json, sys, time

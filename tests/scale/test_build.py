@@ -6,6 +6,8 @@ from tiny_models import tiny_llama
 
 import epkit
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"checkpoint": False, "keep": False, "n_calibration": 300, "context": 24}
 TEXTS = [f"The {i * 7919}th text of {i % 11} and {'abc' * (i % 17)}." for i in range(400)]
 

@@ -15,6 +15,8 @@ from epkit.clustering import LeaderClustering
 from epkit.scale.cluster import cluster, take_all
 from epkit.scale.epochs import Reader
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("EPKIT_TEST_KILLS", 2))
 """Workers killed in the test; each takes a second or more to come back."""
 

@@ -14,6 +14,8 @@ from epkit.share import push, read_published
 from epkit.share.hub import INDEX, checksum, fetch_file
 from epkit.share.push import write_repository
 
+pytestmark = pytest.mark.slow
+
 ABOUT = {
     "model": "someone/tiny", "revision": "abc", "corpus": "a|b\n<script>", "n_activations": 600,
     "seed": 0, "dtype": "float32", "stream": "s",
