@@ -105,9 +105,10 @@ def test_every_command_of_the_makefile_is_in_its_help_and_in_the_readme():
         assert f"make {name}" in readme, name
 
 
-def test_unit_tests_are_all_tests_and_no_notebooks():
+def test_unit_tests_are_the_quick_ones_and_no_notebooks():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^unit: .+\n\t\$\(PY\) -m pytest tests\n\n", makefile, re.MULTILINE)
+    quick = r"^unit: .+\n\t\$\(PY\) -m pytest -m \"not slow\" tests\n\n"
+    assert re.search(quick, makefile, re.MULTILINE)
     assert re.search(
         r"^test: .+\n\t\$\(PY\) -m pytest \$\(NBVAL\) tests \$\(NOTEBOOKS\)\n\n",
         makefile,
