@@ -196,9 +196,10 @@ def pair_distance(u: Tensor, v: Tensor) -> Tensor:
 def pairs_distance(u: Tensor, row: Tensor, v: Tensor, column: Tensor) -> Tensor:
     """`pair_distance` of u[row] and v[column], gathered some pairs at a time."""
     out = torch.empty(len(row), dtype=torch.float64, device=u.device)
+    # About a megabyte at a time on the CPU: larger pieces leave its cache.
     step = max(1, (1 << 17 if u.device.type == "cpu" else 1 << 24) // u.shape[1])
     for at, a, b in zip(out.split(step), row.split(step), column.split(step), strict=True):
-        at.copy_(1 - _sum(u[a].double().mul_(v[b])))
+        at.copy_(1 - _sum(u.index_select(0, a).double().mul_(v.index_select(0, b))))
     return out.clamp_(0, 2)
 
 
