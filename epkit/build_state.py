@@ -17,10 +17,10 @@ from torch import Tensor
 
 from epkit.atlas import Atlas
 from epkit.calibration import Calibration
-from epkit.checks import number, whole
+from epkit.checks import as_activations, number, whole
 from epkit.clustering import LeaderClustering
 from epkit.files import read_tensors, write_tensors
-from epkit.geometry import as_activations, directions
+from epkit.geometry import directions
 from epkit.lm.chunks import Chunk, truncate
 from epkit.members import MemberCollector
 from epkit.sums import UNIT

@@ -17,16 +17,8 @@ import torch
 from torch import Tensor
 
 from epkit import checks
-from epkit.geometry import (
-    Arrays,
-    as_activations,
-    as_centre,
-    batches_of,
-    centre_of,
-    compute_device,
-    directions,
-    distances,
-)
+from epkit.checks import Arrays, as_activations, as_centre, batches_of, compute_device
+from epkit.geometry import centre_of, directions, distances
 from epkit.products import full_precision
 
 ZERO_THRESHOLD = 1e-5

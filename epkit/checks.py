@@ -4,19 +4,23 @@ A sentence names the argument, the value that was given and what to give instead
 wrong type raises TypeError, one out of range ValueError. Numpy's integers and floats are numbers,
 and so is a tensor without axes; True and False are not.
 
-Does not know: activations and dictionaries, whose own checks are `geometry.as_activations` and
-`soundness`.
+Activations come through one door as well: `rows_of` for type and shape, `finite_rows` for values,
+`as_activations` for both. What a sound dictionary is stands in `soundness`.
+
+Does not know: models, dictionaries.
 """
 
 import math
 import numbers
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Arrays = Tensor | np.ndarray
 
 
 def whole(name: str, value: object, least: int = 0, most: int | None = None) -> int:
@@ -92,6 +96,16 @@ def device(value: object) -> torch.device:
     return found
 
 
+def compute_device(value: object) -> torch.device:
+    """`device` with float64, which decisions need: "cpu" or "cuda"."""
+    found = device(value)
+    if found.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"device '{found}' cannot decide in float64 (MPS has none); use device='cpu'"
+        )
+    return found
+
+
 def flag(name: str, value: object) -> bool:
     """True or False, and no number in their place."""
     if not isinstance(value, bool | np.bool_):
@@ -110,15 +124,7 @@ def vectors(name: str, value: object) -> Tensor:
     """A dense, finite floating-point tensor of a tensor or array, of any shape, where it is."""
     if not isinstance(value, Tensor | np.ndarray):
         raise TypeError(f"{name} must be a torch tensor or a numpy array, got {shown(value)}")
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind != "f" or value.dtype.itemsize > 8:
-            raise ValueError(f"{name} must be floating point, got {value.dtype}")
-        value = torch.from_numpy(np.ascontiguousarray(value, value.dtype.newbyteorder("=")))
-    if value.layout != torch.strided:
-        raise ValueError(f"{name} must be dense, got {value.layout}; call .to_dense()")
-    if not value.is_floating_point():
-        raise ValueError(f"{name} must be floating point, got {value.dtype}")
-    value = value.detach()
+    value = _dense_floats(name, value)
     if not torch.isfinite(value).all():
         raise ValueError(f"{name} must be finite, and holds nan or infinity")
     return value
@@ -149,6 +155,98 @@ def path(name: str, value: object) -> Path:
 def seed(value: object, name: str = "seed") -> int:
     """A seed that both torch and numpy take."""
     return whole(name, value, 0, 2**63 - 1)
+
+
+# ---- activations --------------------------------------------------------------------------------
+
+
+def as_activations(x: Arrays, dim: int | None = None, device: torch.device | None = None) -> Tensor:
+    """Check a batch of activations at the door.
+
+    Parameters
+    ----------
+    x : (N, D) tensor or array of any floating dtype, on any device.
+    dim : the D that is expected, if one is.
+    device : where the result should be; by default where `x` is.
+
+    Returns
+    -------
+    (N, D) float32 tensor.
+
+    Raises
+    ------
+    ValueError : not two-dimensional, not floating point, wrong D, or not finite.
+    """
+    return finite_rows(rows_of(x, dim), device)
+
+
+def as_centre(centre: Arrays, dim: int | None = None, device: torch.device | None = None) -> Tensor:
+    """Check a centre at the door: (D,) tensor or array -> (D,) float32. Errors are ValueError."""
+    if not isinstance(centre, Tensor | np.ndarray) or centre.ndim != 1 or not len(centre):
+        what = tuple(centre.shape) if hasattr(centre, "shape") else type(centre).__name__
+        raise ValueError(f"centre must be a torch tensor or numpy array of shape (D,), got {what}")
+    try:
+        return as_activations(centre[None], dim, device)[0]
+    except ValueError as error:
+        raise ValueError(f"centre cannot be used: {error}") from error
+
+
+def rows_of(x: Arrays, dim: int | None = None) -> Tensor:
+    """Activations as a tensor (N, D) where and of the dtype they are; nothing is copied."""
+    if not isinstance(x, Tensor | np.ndarray):
+        raise ValueError(
+            f"activations must be a torch tensor or a numpy array, not {type(x).__name__}"
+        )
+    x = _dense_floats("activations", x)
+    if x.ndim != 2 or not x.shape[1]:
+        raise ValueError(
+            f"activations must have shape (N, D), got {tuple(x.shape)}; "
+            "flatten batch and position, and wrap a single vector as x[None]"
+        )
+    if dim is not None and x.shape[1] != dim:
+        raise ValueError(f"activations have {x.shape[1]} dimensions, expected {dim}")
+    return x
+
+
+def finite_rows(x: Tensor, device: torch.device | None, first: int = 0) -> Tensor:
+    """Rows as float32 on a device, all finite; `first` is the number of the first in an error."""
+    x = x.to(device=device, dtype=torch.float32)
+    if x.numel() and not torch.isfinite(torch.stack(torch.aminmax(x))).all():
+        for i, row in enumerate(x):
+            if not torch.isfinite(row).all():
+                raise ValueError(
+                    f"activations must be finite in float32: row {first + i} is not; drop it or "
+                    "use a wider dtype"
+                )
+    return x
+
+
+def batches_of(x: Arrays | Iterable[Arrays]) -> Iterator[Arrays]:
+    """One array, or an iterable of arrays, as an iterator of arrays."""
+    if isinstance(x, Tensor | np.ndarray):
+        yield x
+    elif isinstance(x, Iterable) and not isinstance(x, str | bytes):
+        yield from x
+    else:
+        raise ValueError(
+            "activations must be an (N, D) tensor or array, or an iterable of them, "
+            f"not {type(x).__name__}"
+        )
+
+
+def _dense_floats(name: str, value: Arrays) -> Tensor:
+    """A tensor or array as a dense floating-point tensor where it is; copied only if torch must."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind != "f" or value.dtype.itemsize > 8:
+            raise ValueError(f"{name} must be floating point, got {value.dtype}")
+        if not value.dtype.isnative or min(value.strides, default=0) < 0:  # torch takes neither
+            value = value.astype(value.dtype.newbyteorder("="), order="C")
+        value = torch.from_numpy(value)
+    if value.layout != torch.strided:
+        raise ValueError(f"{name} must be dense, got {value.layout}; call .to_dense()")
+    if not value.is_floating_point():
+        raise ValueError(f"{name} must be floating point, got {value.dtype}")
+    return value.detach()
 
 
 def _unwrapped(value: object) -> object:

@@ -23,16 +23,13 @@ import torch
 from torch import Tensor
 
 from epkit.calibration import check_threshold
+from epkit.checks import Arrays, as_activations, as_centre, compute_device
 from epkit.dictionary import Dictionary
 from epkit.geometry import (
     DECIDED,
     ROWS,
-    Arrays,
-    as_activations,
-    as_centre,
     block_rows,
     closest,
-    compute_device,
     directions,
     nearest_known,
     pairs_distance,

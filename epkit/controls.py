@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.checks import Arrays, as_activations
 from epkit.dictionary import Dictionary
-from epkit.geometry import Arrays, as_activations, directions
+from epkit.geometry import directions
 
 
 def random_dictionary(

@@ -19,17 +19,9 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.checks import Arrays, as_activations, batches_of
 from epkit.files import read_tensors, write_tensors
-from epkit.geometry import (
-    ROWS,
-    Arrays,
-    as_activations,
-    batches_of,
-    directions,
-    distances,
-    nearest,
-    nearest_of_activations,
-)
+from epkit.geometry import ROWS, directions, distances, nearest, nearest_of_activations
 from epkit.members import Members
 from epkit.soundness import check_dictionary
 from epkit.sums import RegionSums
@@ -124,8 +116,7 @@ class Dictionary:
         region : (N,) int64.
         distance : (N,) float32 cosine distance in [0, 2].
         """
-        region, distance = nearest_of_activations(x, self.centre, self.exemplars)
-        return region, distance.float()
+        return nearest_of_activations(x, self.centre, self.exemplars)
 
     def distances(self, x: Arrays) -> Tensor:
         """Cosine distance of every activation to every exemplar: (N, D) -> (N, K) float32."""
@@ -296,8 +287,6 @@ class Dictionary:
         found = about.get("format") if isinstance(about, dict) else None
         if type(found) is not int or found != FORMAT:
             raise ValueError(f"{path} is not a dictionary of format {FORMAT}; build it again")
-        # A map of the file would change, or vanish, with it.
-        tensors = {name: value.clone() for name, value in tensors.items()}
         try:
             for name in about.keys() - {"format", "threshold", "metadata"}:
                 raise ValueError(f"{checks.shown(name)} is no field")

@@ -12,13 +12,12 @@ depend on how a stream is cut into batches, nor on the precision of the product.
 Does not know: models, tokens, files.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from epkit import checks
+from epkit.checks import Arrays, finite_rows, rows_of
 from epkit.products import Operand, band, full_precision, is_half, proposed, top_two
 
 ROWS = 1024
@@ -29,101 +28,6 @@ DECIDED = 64
 
 COLUMNS = 2048
 """Exemplars per block of a matrix product, so that rows x exemplars never exists at full size."""
-
-Arrays = Tensor | np.ndarray
-
-
-def as_activations(x: Arrays, dim: int | None = None, device: torch.device | None = None) -> Tensor:
-    """Check a batch of activations at the door.
-
-    Parameters
-    ----------
-    x : (N, D) tensor or array of any floating dtype, on any device.
-    dim : the D that is expected, if one is.
-    device : where the result should be; by default where `x` is.
-
-    Returns
-    -------
-    (N, D) float32 tensor.
-
-    Raises
-    ------
-    ValueError : not two-dimensional, not floating point, wrong D, or not finite.
-    """
-    return _finite(rows_of(x, dim), device)
-
-
-def as_centre(centre: Arrays, dim: int | None = None, device: torch.device | None = None) -> Tensor:
-    """Check a centre at the door: (D,) tensor or array -> (D,) float32. Errors are ValueError."""
-    if not isinstance(centre, Tensor | np.ndarray) or centre.ndim != 1 or not len(centre):
-        what = tuple(centre.shape) if hasattr(centre, "shape") else type(centre).__name__
-        raise ValueError(f"centre must be a torch tensor or numpy array of shape (D,), got {what}")
-    try:
-        return as_activations(centre[None], dim, device)[0]
-    except ValueError as error:
-        raise ValueError(f"centre cannot be used: {error}") from error
-
-
-def compute_device(device: object) -> torch.device:
-    """`checks.device` with float64, which decisions need: "cpu" or "cuda"."""
-    found = checks.device(device)
-    if found.type not in ("cpu", "cuda"):
-        raise ValueError(
-            f"device '{found}' cannot decide in float64 (MPS has none); use device='cpu'"
-        )
-    return found
-
-
-def rows_of(x: Arrays, dim: int | None = None) -> Tensor:
-    """Activations as a tensor (N, D) where and of the dtype they are; nothing is copied."""
-    if not isinstance(x, Tensor | np.ndarray):
-        raise ValueError(
-            f"activations must be a torch tensor or a numpy array, not {type(x).__name__}"
-        )
-    if isinstance(x, np.ndarray):
-        if x.dtype.kind != "f" or x.dtype.itemsize > 8:
-            raise ValueError(f"activations must be floating point, got {x.dtype}")
-        if not x.dtype.isnative or min(x.strides, default=0) < 0:  # torch takes neither
-            x = x.astype(x.dtype.newbyteorder("="), order="C")
-        x = torch.from_numpy(x)
-    if x.layout != torch.strided:
-        raise ValueError(f"activations must be dense, got {x.layout}; call .to_dense()")
-    if x.ndim != 2 or not x.shape[1]:
-        raise ValueError(
-            f"activations must have shape (N, D), got {tuple(x.shape)}; "
-            "flatten batch and position, and wrap a single vector as x[None]"
-        )
-    if not x.is_floating_point():
-        raise ValueError(f"activations must be floating point, got {x.dtype}")
-    if dim is not None and x.shape[1] != dim:
-        raise ValueError(f"activations have {x.shape[1]} dimensions, expected {dim}")
-    return x.detach()
-
-
-def _finite(x: Tensor, device: torch.device | None, first: int = 0) -> Tensor:
-    """Rows as float32 on a device, all finite; `first` is the number of the first in an error."""
-    x = x.to(device=device, dtype=torch.float32)
-    if x.numel() and not torch.isfinite(torch.stack(torch.aminmax(x))).all():
-        for i, row in enumerate(x):
-            if not torch.isfinite(row).all():
-                raise ValueError(
-                    f"activations must be finite in float32: row {first + i} is not; drop it or "
-                    "use a wider dtype"
-                )
-    return x
-
-
-def batches_of(x: Arrays | Iterable[Arrays]) -> Iterator[Arrays]:
-    """One array, or an iterable of arrays, as an iterator of arrays."""
-    if isinstance(x, Tensor | np.ndarray):
-        yield x
-    elif isinstance(x, Iterable) and not isinstance(x, str | bytes):
-        yield from x
-    else:
-        raise ValueError(
-            "activations must be an (N, D) tensor or array, or an iterable of them, "
-            f"not {type(x).__name__}"
-        )
 
 
 def centre_of(x: Tensor) -> Tensor:
@@ -273,7 +177,7 @@ def nearest_of_activations(
     index = torch.empty(len(x), dtype=torch.int64, device=device)
     distance = torch.empty(len(x), dtype=torch.float32, device=device)
     for place in _blocks(len(x), device):
-        u = directions(_finite(x[place], device, place.start), centre)
+        u = directions(finite_rows(x[place], device, place.start), centre)
         index[place], distance[place] = nearest_known(u, exemplars, known)
     return index, distance
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from epkit import checks
-from epkit.geometry import Arrays, as_activations
+from epkit.checks import Arrays, as_activations
 
 Edit = Callable[[Tensor], Tensor]
 Edits = dict[int, Edit]

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from epkit import checks
 from epkit.calibration import Calibration, calibrate, check_percentiles
+from epkit.checks import Arrays, as_activations, compute_device, rows_of
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import Arrays, as_activations, compute_device, directions, rows_of
+from epkit.geometry import directions
 
 Order = int | Tensor | np.ndarray | Sequence[int] | None
 

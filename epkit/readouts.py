@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.checks import Arrays, as_activations
 from epkit.dictionary import Dictionary
-from epkit.geometry import ROWS, Arrays, as_activations, distances, full_precision, nearest
+from epkit.geometry import ROWS, distances, full_precision, nearest
 
 BASES = ("exemplar", "mean")
 KINDS = ("signed", "cosine")

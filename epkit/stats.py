@@ -23,8 +23,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from epkit.checks import number, one_of, whole
-from epkit.geometry import Arrays
+from epkit.checks import Arrays, number, one_of, whole
 
 Values = Arrays | Sequence[float]
 

@@ -9,14 +9,8 @@ import pytest
 import torch
 
 from epkit import geometry
-from epkit.geometry import (
-    as_activations,
-    centre_of,
-    directions,
-    nearest,
-    nearest_of_activations,
-    pair_distance,
-)
+from epkit.checks import as_activations
+from epkit.geometry import centre_of, directions, nearest, nearest_of_activations, pair_distance
 
 
 def test_accepts_numpy_and_any_float_dtype():

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from epkit import checks
-from epkit.geometry import as_activations, full_precision
+from epkit.checks import as_activations
+from epkit.geometry import full_precision
 from epkit.lm.models import (
     ONE_AT_A_TIME,
     LanguageModel,

@@ -6,9 +6,9 @@ Does not know: how an epoch is decided (`epochs`), how workers are kept alive (`
 from collections.abc import Iterable, Mapping, Sequence
 
 from epkit import checks
+from epkit.checks import Arrays, as_centre, batches_of
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import Arrays, as_centre, batches_of
 from epkit.progress import progress
 from epkit.scale.epochs import FIRST, Crew, Reader, deal, next_length, run_epoch
 from epkit.scale.shard import Key

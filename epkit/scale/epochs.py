@@ -19,8 +19,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from epkit.checks import Arrays, as_activations
 from epkit.clustering import LeaderClustering
-from epkit.geometry import Arrays, as_activations
 from epkit.scale.shard import Founded, Key, Settled
 
 FIRST = 1024

@@ -7,7 +7,7 @@ name any importable thing and have it called. Here its opcodes are interpreted b
    other means (INST, OBJ, extension codes, persistent ids, out-of-band buffers) are refused.
 2. A name is looked up in a table of allowed ones and becomes a `Name`, a marker: nothing is
    imported. Every other name is refused, and the refusal says which.
-3. Calls are answered by this module: numpy's reconstructors become arrays over the bytes in the
+3. Calls are answered by `pickled_names`: numpy's reconstructors become arrays over the bytes in the
    file, an allowed class becomes a `Record` of its attributes.
 
 Sizes are checked against what is left of the file before anything is read, long byte strings stay
@@ -23,12 +23,10 @@ import io
 import pickletools  # only to name what is refused
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from epkit.share.pickled_arrays import SHORT, Array, Block, DType, RefusedPickle, settled
-
-__all__ = ["Items", "Name", "Record", "RefusedPickle", "read_pickle", "settled"]
+from epkit.share.pickled_arrays import SHORT, Array, Block, DType, RefusedPickle
+from epkit.share.pickled_names import ALLOWED, Items, Name, Record, call, expect
 
 MAX_VALUES = 1 << 23
 """Opcodes that any file may hold; beyond, one for every 16 bytes (arrays of numbers need few)."""
@@ -38,46 +36,6 @@ MAX_MARKS = 1_000
 
 MAX_NAME = 256
 """Characters of a module or attribute name."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """An allowed global name; stands for the thing, is never resolved."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(eq=False)
-class Record:
-    """An object of an allowed class: its attributes."""
-
-    cls: Name
-    state: dict = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class Items:
-    """A set of the file, as the list of its items: hashing them would let the file choose."""
-
-    values: list = field(default_factory=list)
-
-
-_ARRAY_MODULES = ("numpy._core.multiarray", "numpy.core.multiarray")
-_BUFFER_MODULES = ("numpy._core.numeric", "numpy.core.numeric")
-_SETS = {("builtins", "set"), ("__builtin__", "set"), ("builtins", "frozenset")}
-_NUMPY = (
-    {(m, n) for m in _ARRAY_MODULES for n in ("_reconstruct", "scalar")}
-    | {(m, "_frombuffer") for m in _BUFFER_MODULES}
-    | {("numpy", "ndarray"), ("numpy", "dtype")}
-)
-_BYTES = {("_codecs", "encode")}  # how older protocols write bytes
-_NO_BYTES = {("builtins", "bytes"), ("__builtin__", "bytes")}  # ... and no bytes
-ALLOWED = frozenset(_NUMPY | _SETS | _BYTES | _NO_BYTES)
-"""Names that any file may hold, besides the classes that the caller allows."""
 
 
 def read_pickle(
@@ -210,15 +168,15 @@ class _Machine:
     # ---- containers -----------------------------------------------------------------------------
 
     def extend(self, values: list) -> None:
-        _expect(self.stack[-1], list).extend(values)
+        expect(self.stack[-1], list).extend(values)
 
     def set_items(self, values: list) -> None:
-        target = _expect(self.stack[-1], dict)
+        target = expect(self.stack[-1], dict)
         for key, value in zip(values[::2], values[1::2], strict=True):
-            target[_expect(key, str)] = value
+            target[expect(key, str)] = value
 
     def add_items(self, values: list) -> None:
-        _expect(self.stack[-1], Items).values.extend(values)
+        expect(self.stack[-1], Items).values.extend(values)
 
     def tuple_of(self, n: int) -> None:
         if len(self.stack) < n:
@@ -228,7 +186,7 @@ class _Machine:
     # ---- names, calls, state --------------------------------------------------------------------
 
     def name(self, module: object, name: object) -> None:
-        pair = (_expect(module, str), _expect(name, str))
+        pair = (expect(module, str), expect(name, str))
         if pair not in self.allowed:
             shown = ".".join(pair).encode("ascii", "backslashreplace").decode()[:MAX_NAME]
             raise RefusedPickle(
@@ -238,11 +196,11 @@ class _Machine:
         self.push(Name(*pair))
 
     def reduce(self) -> None:
-        arguments, function = _expect(self.stack.pop(), tuple), _expect(self.stack.pop(), Name)
-        self.push(_call(function, arguments))
+        arguments, function = expect(self.stack.pop(), tuple), expect(self.stack.pop(), Name)
+        self.push(call(function, arguments))
 
     def new_object(self) -> None:
-        arguments, cls = _expect(self.stack.pop(), tuple), _expect(self.stack.pop(), Name)
+        arguments, cls = expect(self.stack.pop(), tuple), expect(self.stack.pop(), Name)
         if (cls.module, cls.name) not in self.classes or arguments:
             raise RefusedPickle(f"the pickle makes a {cls} in a way that is not allowed")
         self.push(Record(cls))
@@ -250,48 +208,14 @@ class _Machine:
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Record):
-            target.state.update(_expect(state, dict))
+            target.state.update(expect(state, dict))
         elif isinstance(target, DType):
-            target.build(_expect(state, tuple))
+            target.build(expect(state, tuple))
         elif isinstance(target, Array):
-            _version, shape, dtype, fortran, data = _expect(state, tuple)
+            _version, shape, dtype, fortran, data = expect(state, tuple)
             target.fill(data, dtype, shape, "F" if fortran else "C")
         else:
             raise RefusedPickle(f"BUILD on a {type(target).__name__} is not allowed")
-
-
-def _expect(value, kind):
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise RefusedPickle(
-            f"the pickle has a {type(value).__name__} where a {kind.__name__} is due; it is "
-            "damaged, or no dictionary of the published format"
-        )
-    return value
-
-
-def _call(function: Name, arguments: tuple) -> object:
-    """What a call of an allowed name gives, made here."""
-    pair = (function.module, function.name)
-    if pair in _SETS:
-        return Items(list(_expect(arguments[0], list)) if arguments else [])
-    if pair in _BYTES:
-        text, encoding = arguments
-        if encoding != "latin1":
-            raise RefusedPickle("bytes are written in an encoding other than latin1")
-        return _expect(text, str).encode("latin1")
-    if pair in _NO_BYTES and not arguments:
-        return b""
-    if pair == ("numpy", "dtype"):
-        return DType(_expect(arguments[0], str))
-    if function.name == "_reconstruct":
-        return Array()
-    if function.name == "scalar":
-        dtype, data = arguments
-        return Array().fill(data, dtype, (), "C").numpy().item()
-    if function.name == "_frombuffer":
-        data, dtype, shape, order = arguments
-        return Array().fill(data, dtype, shape, order)
-    raise RefusedPickle(f"a call of {function} is not allowed")
 
 
 def _opcode_name(code: bytes) -> str:

@@ -23,7 +23,9 @@ from torch import Tensor
 from epkit import checks
 from epkit.dictionary import Dictionary
 from epkit.progress import progress
-from epkit.share.pickles import Record, RefusedPickle, read_pickle, settled
+from epkit.share.pickled_arrays import RefusedPickle, settled
+from epkit.share.pickled_names import Record
+from epkit.share.pickles import read_pickle
 
 _HOMES = ("ep.discovery.dictionary", "cas.discovery.dictionary")
 CLASSES = frozenset((home, name) for home in _HOMES for name in ("Dictionary", "Partition"))

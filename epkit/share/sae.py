@@ -21,8 +21,9 @@ from huggingface_hub import errors as hub_errors
 from torch import Tensor
 
 from epkit import checks
+from epkit.checks import Arrays, as_activations
 from epkit.files import write_tensors
-from epkit.geometry import Arrays, as_activations, full_precision
+from epkit.geometry import full_precision
 
 DEAD_AFTER = 100
 """Training steps without a single activation after which a latent counts as dead."""

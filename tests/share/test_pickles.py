@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epkit.share.pickles import MAX_MARKS, Record, RefusedPickle, read_pickle, settled
+from epkit.share.pickled_arrays import RefusedPickle, settled
+from epkit.share.pickled_names import Record
+from epkit.share.pickles import MAX_MARKS, read_pickle
 
 CLASSES = frozenset({("ep.discovery.dictionary", "Dictionary")})
 LOUD = ("os.system", "subprocess.Popen", "exec", "compile", "import", "os.remove", "socket.connect")

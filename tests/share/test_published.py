@@ -14,7 +14,7 @@ from published_files import write_published
 
 from epkit import Dictionary
 from epkit.share import read_published
-from epkit.share.pickles import RefusedPickle
+from epkit.share.pickled_arrays import RefusedPickle
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 FILES = ["published_mixture48_p5.pkl", "published_legacy_mixture48_p5.pkl"]

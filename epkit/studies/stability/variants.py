@@ -27,16 +27,9 @@ import torch
 from torch import Tensor
 
 from epkit.calibration import check_threshold
+from epkit.checks import Arrays, as_activations
 from epkit.dictionary import Dictionary, RegionSums
-from epkit.geometry import (
-    ROWS,
-    Arrays,
-    as_activations,
-    distances,
-    full_precision,
-    nearest,
-    pair_distance,
-)
+from epkit.geometry import ROWS, distances, full_precision, nearest, pair_distance
 
 
 def reanchor(dictionary: Dictionary, x: Arrays) -> Dictionary:
