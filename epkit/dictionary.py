@@ -145,9 +145,10 @@ class Dictionary:
         """
         sums = RegionSums.empty(len(self), len(self.centre), self.centre.device)
         for batch in batches_of(x):
-            for u in self.directions(batch).split(ROWS):
-                if len(u):
-                    sums.add(u, *nearest(u, self.exemplars))
+            u = self.directions(batch)
+            parts = (part.split(ROWS) for part in (u, *nearest(u, self.exemplars)))
+            for rows in zip(*parts, strict=True):
+                sums.add(*rows)
         if not sums.counts.any():
             raise ValueError("recount needs at least one activation; the stream is empty")
         return self.from_sums(
