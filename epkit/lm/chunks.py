@@ -60,6 +60,16 @@ def places(stream) -> Places:
     return Places(stream.tokens[stream.clustered].long(), window, stream.documents.long()[window])
 
 
+def means_by_document(values: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
+    """Mean of every document's values: (n,) numbers or flags, (n,) int64 → float32 on the CPU.
+
+    values : one an activation, on any device; document : as `places` gives it, every number from 0
+        to its largest at least once.
+    """
+    total = torch.zeros(int(document.max()) + 1).index_add_(0, document, values.float().cpu())
+    return total / document.bincount()
+
+
 def truncate(chunk: Chunk, n: int) -> Chunk:
     """The part of a chunk up to its n-th activation, 1 ≤ n; its last window may be cut short."""
     if n >= int(chunk.clustered.sum()):

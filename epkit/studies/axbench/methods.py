@@ -4,7 +4,7 @@ Every method ends in row scores (R, C): one column per concept, all rows of the 
 learn from a concept's training rows alone.
 
 - Regions. `pool_regions` takes the maximum over each row's tokens of every region's score, once;
-  `best_region` then reads one region per concept, `few_regions` combines the k best by logistic
+  `read_all` then reads the best region of each concept, or combines the k best by logistic
   regression. A region is chosen on training rows by the *contrast* rule (largest mean cosine over
   tokens of positives minus that of negatives) or by the *SAE-A* rule (best training AUROC of the
   pooled score; ties go to the largest effect size).
@@ -12,15 +12,13 @@ learn from a concept's training rows alone.
 - Linear directions: `difference_of_means`, `linear_probe`, `principal_component`, `lat`.
 - `bag_of_words` sees the words alone.
 
-`cross_validate` gives the AUROC of a reading on held-out *training* rows, by which the headline
-configuration is chosen.
-
-This module does not know models, tokenizers or where dictionaries come from.
+This module does not know models, tokenizers, where dictionaries come from, or which reading is
+chosen (see `configurations`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -142,28 +140,28 @@ Reading = Callable[[Features, np.ndarray, np.ndarray], np.ndarray]
 """(features, training rows, their labels) → scores (R,) of all rows."""
 
 
-def one_feature(rule: str) -> Reading:
-    """Read the single best feature by `rule`."""
+def few_features(rule: str, k: int) -> Reading:
+    """Read the k best features by `rule`, by `read_best`."""
 
     def read(features: Features, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return features.pooled[:, rank_features(features, rows, labels, rule)[0]]
+        return read_best(features, rank_features(features, rows, labels, rule), k, rows, labels)
 
     return read
 
 
-def few_features(rule: str, k: int, *, strength: float = 1.0) -> Reading:
-    """Read the k best features by `rule`, combined by logistic regression over standardised scores.
+def read_best(
+    features: Features, best: np.ndarray, k: int, rows: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Scores (R,) of all rows by the first k of `best` (n,), learnt on labelled training rows.
 
-    strength : C of scikit-learn, the inverse weight of the squared penalty.
+    One feature's score is read as it is; more are standardised and combined by scikit-learn's
+    logistic regression.
     """
-
-    def read(features: Features, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        best = rank_features(features, rows, labels, rule)[:k]
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
-        model.fit(features.pooled[np.ix_(rows, best)], labels)
-        return model.decision_function(features.pooled[:, best])
-
-    return read
+    if k == 1:
+        return features.pooled[:, best[0]]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    model.fit(features.pooled[np.ix_(rows, best[:k])], labels)
+    return model.decision_function(features.pooled[:, best[:k]])
 
 
 def read_all(features: Features, concepts: Sequence[Concept], reading: Reading) -> np.ndarray:
@@ -171,26 +169,20 @@ def read_all(features: Features, concepts: Sequence[Concept], reading: Reading) 
     return np.stack([reading(features, c.train, c.train_labels) for c in concepts], axis=1)
 
 
-def cross_validate(
-    features: Features, concepts: Sequence[Concept], reading: Reading, *, seed: int = 0
-) -> float:
-    """Mean AUROC over concepts and folds on held-out training rows; test rows are not looked at."""
-    values = []
-    for learn, check in _folds(concepts, seed):
-        scores = reading(features, learn.train, learn.train_labels)
-        values.append(auroc(scores[check.train], check.train_labels))
-    return float(np.mean(values))
+Folds = Sequence[tuple[Concept, Concept]]
+"""(a concept with the training rows to learn from, the same with those held out), fold by fold."""
 
 
-def _folds(concepts: Sequence[Concept], seed: int) -> Iterator[tuple[Concept, Concept]]:
-    """Every concept with the training rows to learn from, and with those held out, fold by fold."""
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+def training_folds(concepts: Sequence[Concept], seed: int = 0) -> Folds:
+    """Every concept's training rows in `FOLDS` stratified folds; test rows take no part."""
+    split, folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed), []
     for c in concepts:
-        for fold in folds.split(c.train, c.train_labels):
+        for fold in split.split(c.train, c.train_labels):
             learn, check = (
                 replace(c, train=c.train[rows], train_labels=c.train_labels[rows]) for rows in fold
             )
-            yield learn, check
+            folds.append((learn, check))
+    return folds
 
 
 # ---- linear directions --------------------------------------------------------------------------
@@ -224,9 +216,9 @@ def linear_probe(activations: RowActivations, concept: Concept, *, strength: flo
 def cross_validate_probe(
     activations: RowActivations, concepts: Sequence[Concept], strength: float, *, seed: int = 0
 ) -> float:
-    """`cross_validate` for `linear_probe` at one strength."""
+    """Mean AUROC over `training_folds` of `linear_probe` at one strength."""
     values = []
-    for learn, check in _folds(concepts, seed):
+    for learn, check in training_folds(concepts, seed):
         w = linear_probe(activations, learn, strength=strength)
         scores = max_pool(activations, lambda x, w=w: x @ w[:, None], check.train)
         values.append(auroc(scores, check.train_labels))
@@ -245,6 +237,7 @@ def lat(activations: RowActivations, concept: Concept, *, seed: int = 0) -> Tens
     """
     positive = _sides(activations, concept)[0]
     order = torch.randperm(len(positive), generator=torch.Generator().manual_seed(seed))
+    order = order.to(positive.device)
     first, second = positive[order[: len(order) // 2 * 2]].chunk(2)
     apart = first - second
     return _oriented(activations, concept, apart / apart.norm(dim=1, keepdim=True).clamp(min=1e-12))

@@ -190,11 +190,13 @@ def hard_negative_accuracy(
 def evaluate(scores: Tensor | np.ndarray, concepts: Sequence[Concept]) -> pd.DataFrame:
     """One method's result on every concept's test rows.
 
-    scores : (R, C), row scores for every concept, rows as in `Benchmark.rows`.
+    scores : (R, C), row scores for every concept, rows as in `Benchmark.rows`; on any device, and
+        ranked on the CPU, by scikit-learn.
 
     Returns a frame with the columns concept, name, auroc, hard (accuracy on hard negatives).
     Raises ValueError where a score of a row that counts is not finite.
     """
+    scores = scores.cpu() if isinstance(scores, Tensor) else scores
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] != len(concepts):
         raise ValueError(f"expected scores (rows, {len(concepts)}), got {scores.shape}")
