@@ -182,15 +182,15 @@ def _ended(sweep: Sweep, calls: Sequence[tuple], engine: str) -> Iterator[tuple[
 
 
 def checked_values(notebook: NotebookNode) -> dict[str, str]:
-    """Name → value of the lines `name: value` that the last code cell prints."""
+    """Name → value of each `name: value` that the last code cell prints, two blanks apart or more."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     printed = [
         output.text
         for output in (cells[-1].outputs if cells else [])
         if output.output_type == "stream" and output.name == "stdout"
     ]
-    lines = "".join(printed).splitlines()
-    pairs = [re.fullmatch(r"\s*([^:]{1,80}):\s+(.{1,200})", line) for line in lines]
+    told = re.split(r"\n|\s{2,}", "".join(printed))
+    pairs = [re.fullmatch(r"\s*([^:]{1,80}):\s+(.{1,200})", one) for one in told]
     return {pair[1]: pair[2].strip() for pair in pairs if pair}
 
 

@@ -113,14 +113,14 @@ def test_two_values_never_share_a_folder_and_no_name_leaves_it():
 
 def test_checked_values_are_the_printed_pairs_of_the_last_cell():
     last = v4.new_code_cell("")
-    text = "rate: 0.31\nwhat [a, b] is: yes: both\nno pair\n: none\n"
+    text = "rate: 0.31\nwhat [a, b] is: yes: both\nno pair\n: none\na: 1  b: 2\n"
     last.outputs = [
         v4.new_output("stream", text=text),
         v4.new_output("stream", name="stderr", text="e: 1"),
     ]
     first = v4.new_code_cell("", outputs=[v4.new_output("stream", text="x: 1")])
     found = checked_values(v4.new_notebook(cells=[first, last, v4.new_markdown_cell("y: 2")]))
-    assert found == {"rate": "0.31", "what [a, b] is": "yes: both"}
+    assert found == {"rate": "0.31", "what [a, b] is": "yes: both", "a": "1", "b": "2"}
     assert checked_values(v4.new_notebook()) == {}
 
 
