@@ -182,7 +182,7 @@ def _ended(sweep: Sweep, calls: Sequence[tuple], engine: str) -> Iterator[tuple[
 
 
 def checked_values(notebook: NotebookNode) -> dict[str, str]:
-    """Name → value of each `name: value` that the last code cell prints, two blanks apart or more."""
+    """Name → value of each `name: value` the last code cell prints, a line or two blanks apart."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     printed = [
         output.text
