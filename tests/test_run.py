@@ -11,23 +11,12 @@ import nbformat
 import papermill
 import pytest
 from nbformat import v4
+from run_examples import code, write_notebook
 
 from epkit import run
 from epkit.runner import records
 
 FETCHED = re.compile(r"<(?:script|link|iframe)\b[^>]*(?:src|href)\s*=", re.IGNORECASE)
-
-
-def code(source, *tags):
-    return v4.new_code_cell(source, metadata={"tags": list(tags)})
-
-
-def write_notebook(root, stem, *cells):
-    notebook = v4.new_notebook(cells=list(cells))
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    for i, cell in enumerate(notebook.cells):
-        cell.id = f"{stem}-{i}"
-    nbformat.write(notebook, root / "notebooks" / f"{stem}.ipynb")
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +264,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(root, stub, capsys, mon
         def refuse(path, *_args, **_kwargs):
             raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr(run.records.Path, "mkdir", refuse)
+        monkeypatch.setattr(records.Path, "mkdir", refuse)
     assert run.main([], root) == 2
     said = capsys.readouterr()
     assert re.fullmatch(r"cannot write to .*runs/cpu \(.*\): make room .*\n", said.err)
@@ -344,10 +333,3 @@ def test_a_notebook_without_its_parameters_cell_is_named(root, capsys):
     with pytest.raises(SystemExit):
         run.main([], root)
     assert "02_divide.ipynb: 0 cells are tagged `parameters`" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (62, "1:02"), (3723, "1:02:03")]
-)
-def test_clock(seconds, text):
-    assert run.clock(seconds) == text

@@ -67,7 +67,8 @@ table { border-collapse: collapse; margin: .6rem 0; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 .done { color: var(--good); } .failed { color: var(--bad); } .not-run, .time { color: var(--dim); }
-.time { white-space: nowrap; } td p { margin: 0 0 .3rem; } .printed { white-space: pre-line; }
+.time { white-space: nowrap; } .wide { overflow-x: auto; }
+td p { margin: 0 0 .3rem; } .printed { white-space: pre-line; }
 .k, .kn, .kc, .ow, .nb { color: var(--word); } .s1, .s2, .sd, .sa, .si { color: var(--text); }
 .c1 { color: var(--dim); } .mi, .mf { color: var(--link); }
 """
@@ -168,6 +169,21 @@ def write_index(path: Path, profile: str, entries: Sequence[IndexLine]) -> None:
         f"{rows}\n</table>"
     )
     files.write_text(path, _frame(f"epkit: {profile}", body, _POLICY))
+
+
+def write_sheet(
+    path: Path, heading: str, told: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """Write one table as a page: a heading, a sentence, and rows whose cells are HTML."""
+    header = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    lines = "\n".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    body = (
+        f"<h1>{html.escape(heading)}</h1>\n<p>{html.escape(told)}</p>\n"
+        f'<div class="wide"><table>\n<tr>{header}</tr>\n{lines}\n</table></div>'
+    )
+    files.write_text(path, _frame(heading, body, _POLICY))
 
 
 def _row(entry: IndexLine) -> str:

@@ -6,33 +6,22 @@ so are the rows of the running epoch. A new actor gets both, and does its part o
 Does not know: how an epoch is decided, what is clustered.
 """
 
-import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from epkit.clustering import LeaderClustering
+from epkit.scale.connection import connected, ray
 from epkit.scale.shard import Founded, Key, Settled, Shard
 
-try:
-    import ray
-    from ray.exceptions import (
-        ActorDiedError,
-        ActorUnavailableError,
-        ObjectLostError,
-        RayActorError,
-        RayTaskError,
-    )
-except ImportError as error:
-    raise ModuleNotFoundError(
-        'epkit.scale needs Ray, which is not installed: pip install "epkit[scale]"'
-    ) from error
-
-LOST = (RayActorError, ActorDiedError, ActorUnavailableError, ObjectLostError)
+RayTaskError = ray.exceptions.RayTaskError
+LOST = tuple(
+    getattr(ray.exceptions, name)
+    for name in ("RayActorError", "ActorDiedError", "ActorUnavailableError", "ObjectLostError")
+)
 
 PATIENCE = 5
 """Losses of one worker in one step of an epoch, after which the job ends."""
@@ -72,7 +61,7 @@ class RayCrew:
 
     def __enter__(self) -> "RayCrew":
         with ExitStack() as opened:
-            opened.enter_context(_connected(self.size))
+            opened.enter_context(connected(self.size))
             gpus = int(ray.cluster_resources().get("GPU", 0))
             if self._gpu and gpus < self.size:
                 raise ValueError(f"workers is {self.size}, but the Ray cluster has {gpus} GPUs")
@@ -173,21 +162,3 @@ def _mapped(value: object, kind: type, change: Callable) -> object:
         parts = [_mapped(x, kind, change) for x in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return value
-
-
-@contextmanager
-def _connected(workers: int) -> Iterator[None]:
-    """Ray: the one connected to, else that of RAY_ADDRESS, else one of this machine for a while."""
-    ours = not ray.is_initialized()
-    if ours:
-        address = os.environ.get("RAY_ADDRESS", "local")
-        local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
-    try:
-        cpus = int(ray.cluster_resources().get("CPU", 0))
-        if cpus < workers:
-            raise ValueError(f"workers is {workers}, but the Ray cluster has {cpus} CPUs")
-        yield
-    finally:
-        if ours:
-            ray.shutdown()

@@ -96,7 +96,8 @@ def test_more_workers_than_cpus(ray, x):
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch, x):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "epkit.scale.actors", raising=False)
+    for name in ("actors", "connection"):
+        monkeypatch.delitem(sys.modules, f"epkit.scale.{name}", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "epkit\[scale\]"'):
         epkit.scale.cluster(x, x.mean(0), 0.2)
 

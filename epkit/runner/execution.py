@@ -1,0 +1,218 @@
+"""Execute numbered notebooks with papermill into one folder, which keeps a record of each.
+
+1. papermill executes the notebooks in order, in the notebooks' folder, with this interpreter. One
+   that fails does not stop the later ones.
+2. The folder gets `<notebook>.ipynb`, the same as pages behind `index.html`, and `state.json`, what
+   was run from which inputs. A notebook that fails is kept up to the error as
+   `<notebook>.failed.ipynb`, beside the good one of an earlier run. One run at a time writes there.
+3. A notebook already done from the same inputs (`runner.inputs`) is skipped. The results of earlier
+   notebooks are not among the inputs.
+
+Does not know: what any notebook computes, where its parameters come from.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbconvert.filters import strip_ansi
+
+from epkit.runner import inputs, pages, records
+from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, resolve
+
+TRACEBACK_LINES = 12
+
+# What papermill would log is in the record of each run; without a handler it goes to stderr.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook with the parameters it is to be run with."""
+
+    source: Path
+    parameters: Mapping[str, Any]
+
+    @property
+    def stem(self) -> str:
+        return self.source.stem
+
+
+def plan(
+    root: Path, profile: str, only: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+) -> tuple[list[Path], list[Job]]:
+    """All notebooks, and the selected ones with their parameters; ValueError on a wrong name.
+
+    Parameters
+    ----------
+    root : a checkout.
+    profile : a name in its notebooks/profiles.
+    only : how the names of the selected notebooks start; all where empty.
+    overrides : values in the place of the profile's.
+    """
+    notebooks = find_notebooks(root)
+    values = load_profile(root, profile)
+    defaults = {}
+    for path in notebooks:
+        try:
+            defaults[path.stem] = parameter_defaults(nbformat.read(path, as_version=4))
+        except (ValueError, AttributeError) as problem:
+            raise ValueError(f"{path.name}: {problem}") from problem
+    wanted = tuple(only) or ("",)
+    for part in wanted:
+        if not any(stem.startswith(part) for stem in defaults):
+            raise ValueError(f"no notebook {part!r}; known: {', '.join(defaults)}")
+    selected = [path for path in notebooks if path.stem.startswith(wanted)]
+    resolved = resolve(values, defaults, overrides, [path.stem for path in selected])
+    return notebooks, [Job(path, resolved[path.stem]) for path in selected]
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def execute(job: Job, folder: Path) -> dict[str, Any]:
+    """Run one notebook into `folder`; its record (status, seconds, error, traceback).
+
+    A failure leaves what an earlier run made; a success takes an earlier failure away.
+    """
+    partial = folder / f".{job.stem}.partial.ipynb"
+    failed = result_path(folder, job.stem, "failed")
+    error, trace, start = "", "", time.monotonic()
+    live = sys.stderr.isatty()
+    if not live:
+        print(f"{job.stem}: running", flush=True)
+    try:
+        try:
+            papermill.execute_notebook(
+                job.source,
+                partial,
+                dict(job.parameters),
+                kernel_name="python3",
+                language="python",
+                progress_bar={"desc": job.stem, "leave": False} if live else False,
+                cwd=job.source.parent,
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            )
+        except Exception as problem:  # whatever stops one notebook must not stop the others
+            error, trace = _explain(problem)
+        for path in (failed, failed.with_suffix(".html")):
+            path.unlink(missing_ok=True)
+        if partial.exists():
+            os.replace(partial, failed if error else result_path(folder, job.stem, "done"))
+    finally:
+        partial.unlink(missing_ok=True)
+    seconds = time.monotonic() - start
+    status = "failed" if error else "done"
+    return {"status": status, "seconds": seconds, "error": error, "traceback": trace}
+
+
+def _explain(problem: Exception) -> tuple[str, str]:
+    """The error's first line, and the end of its traceback without colours."""
+    if isinstance(problem, papermill.PapermillExecutionError):
+        name, text = problem.ename, strip_ansi(str(problem.evalue))
+        trace = strip_ansi("\n".join(problem.traceback))
+    else:
+        name, text, trace = type(problem).__name__, str(problem), ""
+        if name == "DeadKernelError":
+            text = "the notebook's Python process died, most often for lack of memory"
+    first = text.strip().split("\n")[0]
+    return f"{name}: {first}"[:200], "\n".join(trace.strip().split("\n")[-TRACEBACK_LINES:])
+
+
+def result_path(folder: Path, stem: str, status: str) -> Path:
+    """Where a notebook that ended with this status is kept."""
+    return folder / (f"{stem}.ipynb" if status == "done" else f"{stem}.failed.ipynb")
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode | None:
+    """A notebook; None where there is none, or half of one that a full disk has left."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def write_index(folder: Path, notebooks: Sequence[Path], state: Mapping[str, Any]) -> None:
+    """Write `index.html` over all notebooks: those run from their record, the others as not run."""
+    entries = [_entry(folder, source, state.get(source.stem)) for source in notebooks]
+    pages.write_index(folder / "index.html", folder.name, entries)
+
+
+def _entry(folder: Path, source: Path, record: Mapping[str, Any] | None) -> pages.IndexLine:
+    """The line of one notebook: what came of it, and the good result of an earlier run."""
+    if record is None:
+        title = pages.title(nbformat.read(source, as_version=4), source.stem)
+        return pages.IndexLine(title, "not run", "", "", None)
+    executed, links = result_path(folder, source.stem, record["status"]), {}
+    notebook = read_notebook(executed)
+    title = pages.title(notebook or nbformat.read(source, as_version=4), source.stem)
+    page = executed.with_suffix(".html").name if notebook else None
+    if record["status"] == "failed":
+        verdict = html.escape(record["error"])
+        if (earlier := folder / f"{source.stem}.html").exists():
+            links["the earlier result"] = earlier.name
+    else:
+        verdict = pages.verdict(notebook) if notebook else ""
+    elapsed = clock(record["seconds"])
+    return pages.IndexLine(title, record["status"], elapsed, verdict, page, links)
+
+
+def summary(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table printed at the end, with the end of each failed notebook's traceback above it."""
+    width = max(len(stem) for stem in results)
+    lines = []
+    for stem, record in results.items():
+        if record["status"] == "failed":
+            lines += ["", f"--- {stem}", record["traceback"] or record["error"]]
+    lines += ["", f"{'notebook':{width}}  status   {'time':>8}"]
+    for stem, record in results.items():
+        row = f"{stem:{width}}  {record['status']:7}  {clock(record['seconds']):>8}"
+        lines.append(f"{row}  {record['error']}".rstrip())
+    return "\n".join(lines)
+
+
+def run(
+    jobs: Sequence[Job], folder: Path, notebooks: Sequence[Path], fresh: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Run `jobs` in order into `folder`, skipping what is done; stem → record of each.
+
+    Raises OSError where `folder` cannot be written, BlockingIOError where another run holds it.
+    """
+    with records.locked(folder):
+        (state, damage), results = records.read(folder), {}
+        if damage:
+            print(damage)
+        for job in jobs:
+            digest, record = inputs.fingerprint(job.source, job.parameters), state.get(job.stem, {})
+            same = record.get("status") == "done" and record.get("inputs") == digest
+            done = result_path(folder, job.stem, "done")
+            skipped = same and not fresh and read_notebook(done) is not None
+            if skipped:
+                print(f"{job.stem}: skipped, done before from the same inputs (see --fresh)")
+                results[job.stem] = {**record, "status": "skipped"}
+            else:
+                record = {**execute(job, folder), "inputs": digest}
+                print(f"{job.stem}: {record['status']} in {clock(record['seconds'])}", flush=True)
+                results[job.stem] = state[job.stem] = record
+                records.write(folder, state)
+            executed = result_path(folder, job.stem, record["status"])
+            page = executed.with_suffix(".html")
+            if not skipped or not page.exists():  # a run may have been stopped before its page
+                if read_notebook(executed) is not None:
+                    pages.write_page(executed, page)
+                write_index(folder, notebooks, state)
+    return results
