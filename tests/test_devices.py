@@ -518,7 +518,8 @@ def test_refusing_regions_of_prompts(far, given):
     table = refusal.refusal_table(d, x, refused)
     region = refusal.pick_region(table)
     refusal.region_directions(d, x, table, region)
-    refusal.null_regions(x, refused, [30, 40], table.loc[region], centre=d.centre)
+    made = epkit.partition(x, [30, 40], centre=d.centre, device=far)
+    refusal.null_regions(made, x, refused, table.loc[region])
 
 
 def test_activations_over_prompts_and_next_tokens(model):

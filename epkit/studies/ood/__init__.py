@@ -1,7 +1,9 @@
 """Notebook 05: does the distance to the nearest exemplar tell foreign text from familiar one?
 
-- `scores`: texts of equal length, and the scores that the distance is compared with.
-- `plots`: the figures.
-
-The monitor itself is `epkit.monitor`; AUROC with intervals over texts is in `epkit.stats`.
+- `texts`: which texts are compared; `scores`: texts of equal length, and the scores that the
+  distance is compared with; `readings`: all scores of all texts.
+- `separation`: AUROC with intervals over texts, and the tables made of it.
+- `alarms`: how often the monitor (`epkit.monitor`) flags texts.
+- `published`: published claims beside what is found here.
+- `plots`: the figures; `tables`: how numbers are written; `verdict`: the sentences at the end.
 """

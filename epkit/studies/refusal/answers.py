@@ -7,7 +7,7 @@ Does not know: how edits are made, where their directions come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -112,6 +112,14 @@ def distinct_ratio(generations: Sequence[Generation]) -> float:
     return float(np.mean([len(set(g.answer)) / max(len(g.answer), 1) for g in generations]))
 
 
+def fewer(prompts: Prompts, n: int) -> Prompts:
+    """`n` harmful and n // 4 benign prompts, evenly spaced."""
+    return Prompts(
+        tuple(prompts.harmful[i] for i in spaced(len(prompts.harmful), n)),
+        tuple(prompts.benign[i] for i in spaced(len(prompts.benign), n // 4)),
+    )
+
+
 def change(before: Responses, after: Responses) -> float:
     """Mean share of the answers' tokens that an edit changed: 1 - the ratio of matching blocks."""
     if before.answers is None or after.answers is None:
@@ -136,6 +144,25 @@ def condition_row(harmful: Responses, benign: Responses, before: dict[str, Respo
         "benign perplexity ratio": benign.perplexity / before["benign"].perplexity,
         "distinct tokens": benign.distinct, "benign change": change(before["benign"], benign),
     }  # fmt: skip
+
+
+def condition_table(answered: Mapping[str, dict[str, Responses]]) -> pd.DataFrame:
+    """`condition_row` of every condition; `answered` {condition: `respond_both`} has "no edit"."""
+    before = answered["no edit"]
+    rows = {name: condition_row(**both, before=before) for name, both in answered.items()}
+    return pd.DataFrame(rows).T
+
+
+def trial_row(both: Mapping[str, Responses]) -> dict[str, float]:
+    """Of `respond_both`, what the choice of a setting looks at."""
+    return {
+        f"{side} {what}": value
+        for side in ("harmful", "benign")
+        for what, value in (
+            ("refused", both[side].rate.value),
+            ("perplexity", both[side].perplexity),
+        )
+    }
 
 
 def choose_trial(trials: pd.DataFrame, *, most_refused: float = 0.1) -> int:

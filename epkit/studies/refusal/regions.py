@@ -12,7 +12,7 @@ Does not know: where prompts come from, how answers are made or judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +24,6 @@ from epkit.controls import unlikeness
 from epkit.dictionary import Dictionary
 from epkit.lm.activations import ActivationStream
 from epkit.lm.models import LanguageModel
-from epkit.partition import partition
 from epkit.stats import proportion
 
 MIN_MEMBERS = 8
@@ -41,7 +40,8 @@ class PromptActivations:
     """Residual stream over P prompts, template start left out.
 
     every {layer: (n, D)}: every position. final {layer: (P, D)}: the last position of each prompt.
-    is_final (n,) bool: which rows of `every` those are.
+    Both float32, on the model's device, or on the CPU where that has no float64 (MPS).
+    is_final (n,) bool, on the CPU: which rows of `every` those are.
     """
 
     every: dict[int, Tensor]
@@ -64,8 +64,9 @@ def prompt_activations(
     is_last = torch.zeros(len(clustered), dtype=torch.bool)
     is_last[lengths.cumsum(0) - 1] = True
     is_final = is_last[clustered]
+    place = model.device if model.device.type == "cuda" else torch.device("cpu")
     every = {
-        layer: torch.cat([chunk.activations[layer].float().cpu() for chunk in found])
+        layer: torch.cat([chunk.activations[layer].float().to(place) for chunk in found])
         for layer in stream.layers
     }
     final = {layer: x[is_final] for layer, x in every.items()}
@@ -140,26 +141,23 @@ class NullRegion(NamedTuple):
 
 
 def null_regions(
+    made: Mapping[float, Dictionary],
     x: Tensor,
     refused: Tensor,
-    percentiles: Sequence[float],
     like: pd.Series,
     *,
-    centre: Tensor | None = None,
-    order: int = 0,
     n: int = 1,
     max_rate: float = 0.1,
 ) -> list[NullRegion]:
     """The `n` regions most like the row `like` that refuse at most `max_rate`, the best first.
 
-    Searched in the partitions of x (P, D) at all `percentiles`, because a benign region is rarely
-    as large as a refusing one at the same percentile. Near means in (log10 members, coherence),
-    each divided by its standard deviation over the candidates.
+    Searched in the partitions `made` {p: Dictionary} of x (P, D) at several percentiles, because a
+    benign region is rarely as large as a refusing one at the same percentile. Near means in (log10
+    members, coherence), each divided by its standard deviation over the candidates.
 
     Raises ValueError where fewer than `n` regions qualify.
     """
     found = []
-    made = partition(x, percentiles, centre=centre, order=order, device=x.device)
     for p, dictionary in made.items():
         table = refusal_table(dictionary, x, refused)
         fit = table[(table.rate <= max_rate) & (table.members >= 2)]

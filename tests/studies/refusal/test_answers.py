@@ -71,3 +71,21 @@ def test_both_sides_at_once_give_what_each_gives_alone():
         assert both[side].texts == alone.texts
         assert both[side].answers == alone.answers
         assert both[side].perplexity == pytest.approx(alone.perplexity)
+
+
+def test_fewer_prompts_keep_four_harmful_ones_for_a_benign_one():
+    prompts = Prompts(tuple("abcdefghij"), tuple("klmnopqrst"))
+    assert answers.fewer(prompts, 4) == Prompts(tuple("adgj"), ("k",))
+
+
+def test_tables_hold_what_both_sides_gave():
+    both = answers.respond_both(tiny_llama(), Prompts(tuple(PROMPTS), ("Hi", "Yes")))
+    row = answers.trial_row(both)
+    assert list(row) == [
+        "harmful refused", "harmful perplexity", "benign refused", "benign perplexity",
+    ]  # fmt: skip
+    assert row["benign perplexity"] == both["benign"].perplexity
+    table = answers.condition_table({"no edit": both, "mean": both})
+    assert list(table.index) == ["no edit", "mean"]
+    assert table.loc["mean", "benign change"] == 0
+    assert table.loc["mean", "harmful refused"] == row["harmful refused"]

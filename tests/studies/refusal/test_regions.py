@@ -1,20 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from refusal_examples import blobs
 from tiny_models import tiny_llama
 
 import epkit
 from epkit.lm.activations import ActivationStream
+from epkit.lm.models import wrap_model
 from epkit.studies.refusal import regions as refusal
 
 PROMPTS = ["How do tides work?", "Hi", "Name a fruit that is not red.", "What is a kite?"]
-
-
-def blobs(n=40, seed=0):
-    """(3 n, 6) activations around three far directions, and which blob each is of."""
-    rng = torch.Generator().manual_seed(seed)
-    blob = torch.arange(3).repeat_interleave(n)
-    return 10 * torch.eye(6)[blob] + torch.randn(3 * n, 6, generator=rng) + 1, blob
 
 
 @pytest.fixture
@@ -66,15 +61,16 @@ def test_null_regions_answer_and_match_best_over_all_percentiles(found):
     d, x, blob, _, _ = found
     refused = blob == 0
     like = refusal.refusal_table(d, x, refused).iloc[0]
-    nulls = refusal.null_regions(x, refused, [1, 40], like, n=2)
+    made = epkit.partition(x, [1, 40], order=0)
+    nulls = refusal.null_regions(made, x, refused, like, n=2)
     assert all(null.row.rate == 0 for null in nulls)
     assert {null.percentile for null in nulls} == {40}  # at 1 the blobs fall into small pieces
     sizes = [abs(np.log(null.row.members / like.members)) for null in nulls]
     assert sizes[0] <= sizes[1] < 0.5
-    again = refusal.null_regions(x, refused, [1, 40], like, n=1)[0]
+    again = refusal.null_regions(made, x, refused, like, n=1)[0]
     assert again.region == nulls[0].region
     with pytest.raises(ValueError, match="coarser percentiles"):
-        refusal.null_regions(x, torch.ones(len(x), dtype=torch.bool), [40], like)
+        refusal.null_regions(made, x, torch.ones(len(x), dtype=torch.bool), like)
 
 
 def test_directions_of_a_region(found):
@@ -87,3 +83,14 @@ def test_directions_of_a_region(found):
     assert (directions["re-anchored"] @ d.means[k]) == (u[blob == 0] @ d.means[k]).max()
     means = torch.stack([x[blob == b].mean(0) for b in range(3)])
     torch.testing.assert_close(directions["contrast"], means[0] - means[2])
+
+
+@pytest.mark.slow
+def test_activations_of_prompts_stay_with_their_model(far):
+    here = refusal.prompt_activations(tiny_llama(), PROMPTS, [1], context=100)
+    model = tiny_llama()
+    model = wrap_model(model.module.to(far), model.tokenizer, name=model.name)
+    there = refusal.prompt_activations(model, PROMPTS, [1], context=100)
+    for x, near in ((there.every[1], here.every[1]), (there.final[1], here.final[1])):
+        assert x.device.type == "cuda"
+        torch.testing.assert_close(x.cpu(), near, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,56 @@
+"""How the notebook's numbers are written: intervals in a cell, signed differences, captions.
+
+Does not know: where numbers come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from epkit.stats import Interval
+
+TITLES = {
+    "auroc": "AUROC, tokens", "random auroc": "random",
+    "text auroc": "AUROC, texts", "random text auroc": "random ",
+}  # fmt: skip
+
+
+def short(cell: Interval | float | str) -> str:
+    """A cell with two digits: an interval with its limits, text as it is, nothing for a gap."""
+    if isinstance(cell, Interval):
+        return "{:.2f} [{:.2f}, {:.2f}]".format(*cell)
+    return cell if isinstance(cell, str) else "" if pd.isna(cell) else f"{cell:.2f}"
+
+
+def signed_interval(cell: Interval) -> str:
+    """A difference with three digits and its sign, with its limits."""
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*cell)
+
+
+def distances_shown(table: pd.DataFrame, index: Sequence[str], caption: str) -> Styler:
+    """Rows of `distance_table` without their gaps."""
+    table = table.drop(columns=["gap", "random gap"]).set_index([*index]).rename(columns=TITLES)
+    style = table.style.format(short).format_index(lambda v: v if isinstance(v, str) else f"{v:g}")
+    return style.set_caption(caption)
+
+
+def sweep_shown(table: pd.DataFrame, value: str, corpora: Sequence[str], caption: str) -> Styler:
+    """A column of `distance_table` by layer and p (rows) and corpus (columns)."""
+    wide = table[table.corpus.isin(corpora)]
+    wide = wide.pivot(index=["layer", "p"], columns="corpus", values=value)[[*corpora]]
+    return wide.style.format(short).format_index("{:g}").set_caption(caption)
+
+
+def cleaned_shown(table: pd.DataFrame, caption: str) -> Styler:
+    """A `before_and_after` table."""
+    style = table.style.format(short).format(signed_interval, subset="without, EP − random")
+    return style.set_caption(caption)
+
+
+def published_shown(table: pd.DataFrame, caption: str) -> Styler:
+    """Claims, a row each, aligned as text."""
+    style = table.style.hide(axis="index").set_caption(caption)
+    return style.set_properties(**{"text-align": "left"})
