@@ -34,13 +34,6 @@ FOLDS = 3
 SMOOTHING = 2.0
 """Pseudo-texts at the overall rate that smooth a region's share: 2 is Laplace's rule."""
 
-PUBLISHED = {
-    "one-hot / raw best coordinate": "97–98 %",
-    "one-hot / raw, p = 10": "82 %",
-    "one-hot / raw, p = 1": "91 %",
-}
-"""Share of accuracy that is kept, Gemma-2-2B (Rumbelow 2026): another model, other texts."""
-
 
 def logistic(
     train: np.ndarray,
@@ -113,13 +106,15 @@ def region_probes(
 ) -> dict[str, np.ndarray]:
     """{probe: probabilities (m,)} on the regions of activations (n, D), (m, D).
 
-    One-hot is membership, by the nearest exemplar; the others read cosines on `basis`.
+    One-hot is membership, by the nearest exemplar; the others read cosines on `basis`, top-k those
+    of all regions where there are fewer than k.
     """
-    k = min(k, len(dictionary))
-    parts = (train, test)
+    parts, most = (train, test), min(k, len(dictionary))
     region = [dictionary.assign(x)[0].cpu().numpy() for x in parts]
     all_cosines = [cosine(dictionary, x, basis).cpu().numpy() for x in parts]
-    largest = [top_k(dictionary, x, k, basis, of="cosine").to_dense().cpu().numpy() for x in parts]
+    largest = [
+        top_k(dictionary, x, most, basis, of="cosine").to_dense().cpu().numpy() for x in parts
+    ]
     return {
         "one-hot": class_rates(region[0], labels, region[1], len(dictionary)),
         "best region": best_column(all_cosines[0], labels, all_cosines[1])[0],
