@@ -17,9 +17,9 @@ from epkit.studies.sae_and_probes.feature_match import FeatureMatch, TopTokens
 
 
 def example_groups(match: FeatureMatch) -> dict[str, np.ndarray]:
-    """{kind: indices}: regions (a) with F1 > .5, the tenth of them and of latents (b) with least.
+    """{kind: indices}: regions with F1 > .5, and of either side the tenth that matches worst.
 
-    Features left out belong to none.
+    match : of regions with latents. Features left out belong to none.
     """
     low = (f1 <= np.nanquantile(f1, 0.1) for f1 in (match.f1_of_a, match.f1_of_b))
     shared, regions, latents = map(np.flatnonzero, (match.f1_of_a > 0.5, *low))

@@ -107,6 +107,12 @@ def test_on_a_device(far):
     tables = []
     for device in ("cpu", far):
         found, drawn, h, matched = made(device, percentiles=(10,), draws=1)
+        again = read_regions(found, drawn, H)  # activations may lie on the CPU
+        assert all(
+            (one.index == two.index).all()
+            for key in again
+            for one, two in zip(again[key], matched.groups[key], strict=True)
+        )
         tables.append((matched.table(), matched.against_random(found, drawn, h, DOCUMENT)))
     for near, there in zip(*tables, strict=True):
         for column in near:

@@ -47,6 +47,14 @@ def made(device="cpu", percentiles=(4, 20), draws=2):
     return sets, activations, found, drawn, sae
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_strength():
+    """The choice of a penalty is `test_probing`'s matter, and most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probing, "STRENGTHS", [1.0])
+        yield
+
+
 @pytest.fixture(scope="module")
 def parts():
     return made()
