@@ -15,7 +15,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-STYLES = {"EP": ("C0", "o"), "random exemplars": ("C1", "s")}
+from epkit.studies.sae_and_probes import EP, RANDOM
+
+STYLES = {EP: ("C0", "o"), RANDOM: ("C1", "s")}
 BASIS_LINES = {"mean": "-", "exemplar": ":"}
 SCALE_LINES = ("--", "-.", (0, (1, 4)))
 

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 
 from epkit import LeaderClustering, calibrate
 from epkit.studies.sae_and_probes.probing import (
+    _area,
     _rotated,
     best_column,
     class_rates,
@@ -122,6 +125,23 @@ def test_logistic_is_repeatable():
     x, labels = two_clouds(n=120)
     first, second = (logistic(x[:80], labels[:80], x[80:], seed=3) for _ in range(2))
     assert (first == second).all()
+
+
+def test_the_strength_is_chosen_as_by_the_library_s_own_score():
+    x, labels = two_clouds(n=90, seed=4)
+    model = LogisticRegression(C=0.01).fit(x[:60], labels[:60])
+    for rows in (x[60:], np.ones_like(x[60:]), np.round(x[60:])):  # without ties, and with
+        expected = get_scorer("roc_auc")(model, rows, labels[60:])
+        assert _area(model, rows, labels[60:]) == expected
+
+
+def test_top_k_takes_all_regions_where_there_are_fewer():
+    x, labels = two_clouds()
+    d = regions_of(x, p=20)
+    many, all_of_them = (
+        region_probes(d, x[:160], labels[:160], x[160:], k=k) for k in (1000, len(d))
+    )
+    assert many["top-1000"] == pytest.approx(all_of_them[f"top-{len(d)}"])
 
 
 def test_bad_input_is_named():

@@ -1,11 +1,13 @@
 """Labelled sets: families, seeded choice, split hygiene, activations of the last token."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tiny_models
+import yaml
 
 from epkit.files import cache_dir
 from epkit.studies.sae_and_probes import sets as probing_sets
@@ -24,6 +26,7 @@ from epkit.studies.sae_and_probes.sets import (
 
 NUMBERS = sorted(number for numbers in FAMILIES.values() for number in numbers)
 NAMES = [f"{number}_set" for number in NUMBERS]
+PROFILES = sorted((Path(__file__).parents[3] / "notebooks" / "profiles").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -62,6 +65,12 @@ def test_the_choice_spans_the_families_and_is_seeded():
     for n in (len(FAMILIES) - 1, 114):
         with pytest.raises(ValueError, match="n must lie in 19"):
             choose_sets(NAMES, n)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_every_profile_asks_for_a_choice_that_there_is(profile):
+    n = yaml.safe_load(profile.read_text(encoding="utf-8"))["08_sae_and_probes"]["n_sets"]
+    assert len(choose_sets(NAMES, n)) == n
 
 
 def test_distinct_texts_by_hand():
