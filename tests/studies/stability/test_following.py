@@ -50,6 +50,19 @@ def test_the_first_tokens_of_a_stream_at_every_layer(made, n):
         assert followed.regions[layer].tolist() == alone.tolist()
 
 
+def test_tokens_of_several_chunks_follow_one_another(made):
+    model, _, walk = made
+    stream = epkit.ActivationStream(model, TEXTS, list(range(model.n_layers)), context=64)
+    stream.bucket = 2
+    parts = [places(chunk) for chunk in stream.chunks()]
+    followed = follow(model, stream, walk, 200)
+    assert sum(len(p.token) for p in parts[:2]) > 200 > len(parts[0].token)
+    assert followed.tokens == torch.cat([p.token for p in parts])[:200].tolist()
+    assert followed.documents == torch.cat([p.document for p in parts])[:200].tolist()
+    assert followed.regions.shape == (model.n_layers, 200)
+    assert len(followed.endings) == len(followed.predicted) == 200
+
+
 def test_a_stream_that_ends_early_is_followed_to_its_end(made):
     model, _, walk = made
     short = epkit.ActivationStream(model, TEXTS[:1], list(range(model.n_layers)), context=64)
