@@ -35,6 +35,9 @@ from epkit.studies.stability.recurrence import value_for_regions
 from epkit.studies.stability.remedies import RANDOM, Halves, Measured
 from epkit.studies.stability.splits import permuted, plain_rule
 
+BLOCK = 256
+"""Rows of the stream taken at once: a founder is compared with the rest of its block by itself."""
+
 
 def euclidean_leaders(x: Arrays, threshold: float) -> Tensor:
     """Positions in the stream of the exemplars that the leader rule founds: (N, D) → (K,) int64.
@@ -47,8 +50,8 @@ def euclidean_leaders(x: Arrays, threshold: float) -> Tensor:
     if not threshold > 0:
         raise ValueError(f"a Euclidean threshold must be positive, not {threshold}")
     founders = torch.zeros(0, dtype=torch.int64, device=x.device)
-    for start in range(0, len(x), ROWS):
-        rows = x[start : start + ROWS]
+    for start in range(0, len(x), BLOCK):
+        rows = x[start : start + BLOCK]
         outside = torch.ones(len(rows), dtype=torch.bool, device=x.device)
         if len(founders):
             outside = squared_distances(rows, x[founders]).amin(1) > threshold**2

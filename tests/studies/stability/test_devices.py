@@ -17,7 +17,7 @@ from epkit.studies.stability.recurrence import document_halves
 
 pytestmark = pytest.mark.slow
 
-X = mixture(160, 8)
+X = mixture(100, 8)
 FRESH = mixture(60, 8, seed=1)
 HALVES = [document_halves(torch.arange(len(X)) // 10)]
 
@@ -31,18 +31,18 @@ def detect(score):
 def tables(device):
     """All that the study makes of activations on a device."""
     x, fresh = X.to(device), FRESH.to(device)
-    runs, controls = splits.runs_of(x, HALVES, epkit.calibrate(x, [4], device=device))
+    runs, controls = splits.runs_of(x, HALVES, epkit.calibrate(x, [8], device=device))
     assert {d.exemplars.device.type for d in (runs | controls).values()} == {x.device.type}
     compared = splits.comparisons(runs, controls, fresh)
-    tried = remedies.try_remedies(x, HALVES, runs, controls, 4)
+    tried = remedies.try_remedies(x, HALVES, runs, controls, 8)
     tried |= remedies.at_equal_k(x, HALVES, tried)
     assert {d.exemplars.device.type for d in tried.values()} == {x.device.type}
     by_cosine = lambda d: detect(partial(epkit.readouts.cosine, d))  # noqa: E731
     measured = remedies.measure(tried, fresh, by_cosine, {})
-    ranked = [splits.rankings(runs[4, 0, "A"], runs[4, 0, "B"])]
+    ranked = [splits.rankings(runs[8, 0, "A"], runs[8, 0, "B"])]
     cut = splits.cut_table(ranked, [0.5], lambda s, kept: kept[:3] * 1.0, n_draws=1)
     return [
-        compared, splits.correlation_table(splits.score_correlations(runs, controls, 4)),
+        compared, splits.correlation_table(splits.score_correlations(runs, controls, 8)),
         cut.drop(columns="against random"), remedies.remedy_table(tried, measured),
         remedies.gain_table(measured), other_distances(x, fresh, measured),
     ]  # fmt: skip
@@ -50,10 +50,10 @@ def tables(device):
 
 def other_distances(x, fresh, measured):
     score = partial(distances.measure_cells, fresh=fresh, detect=on(x.device))
-    rows = [distances.centred_row(4, 20, measured)]
+    rows = [distances.centred_row(8, 12, measured)]
     for name, distance in distances.DISTANCES.items():
         first = x[splits.permuted(HALVES[0][0], 0).to(x.device)]
-        level = distances.level_at_k(distance, splits.permuted(x, 1)[:100], first, 20, 4)
+        level = distances.level_at_k(distance, splits.permuted(x, 1)[:60], first, 12, 8)
         cells = distances.cells_of(distance, x, HALVES, level.threshold)
         rows.append(distances.distance_row(name, level, cells, score, measured["plain"]))
     return pd.DataFrame(rows).fillna(0)

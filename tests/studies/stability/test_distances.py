@@ -45,7 +45,7 @@ def one_at_a_time(x: np.ndarray, threshold: float) -> list[int]:
 @given(x=WHOLE, threshold=st.integers(1, 9), rows=st.integers(1, 40))
 def test_it_is_the_one_at_a_time_rule_for_every_block(x, threshold, rows):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distances, "ROWS", rows)
+        patch.setattr(distances, "BLOCK", rows)
         assert euclidean_leaders(x, threshold).tolist() == one_at_a_time(x, threshold)
 
 
