@@ -1,8 +1,9 @@
 """Tokens followed through all layers: from a model's texts to regions, endings and pairs.
 
-`follow` assigns the first activations of a stream at every layer, and notes with each token its
-document, how it ends (the last tokens up to it) and what the model predicts next; `kinds_of_pairs`
-pairs positions of different documents that end alike. `final_tokens` does it for single prompts.
+`follow_tokens` assigns the first activations of a stream at every layer, and notes with each token
+its document, how it ends (the last tokens up to it) and what the model predicts next;
+`kinds_of_pairs` pairs positions of different documents that end alike. `final_tokens` does it for
+single prompts.
 
 Regions leave the device as they are found, since what `trajectories` counts is counted on the host;
 activations stay where the model is.
@@ -45,7 +46,7 @@ class Followed(NamedTuple):
     predicted: list[int]
 
 
-def follow(
+def follow_tokens(
     model: LanguageModel, stream: ActivationStream, dictionaries: Sequence[Dictionary], n: int
 ) -> Followed:
     """The first n activations of a stream, by the dictionary of every layer.

@@ -3,7 +3,7 @@
 1. `try_remedies`: every remedy on the runs that are there; random exemplars as the control.
 2. `at_equal_k`: where a remedy changes K, the plain rule once more at a threshold that founds as
    many regions, since every score depends on K.
-3. `measure`: stability between the halves and probing of every rule; `remedy_table` and
+3. `measure_rules`: stability between the halves and probing of every rule; `remedy_table` and
    `gain_table` say what comes of it.
 
 Does not know: models, tokens, how concepts are detected (a function is given).
@@ -98,7 +98,7 @@ def at_equal_k(x: Tensor, halves: Halves, tried: Tried) -> Tried:
     return made
 
 
-def measure(
+def measure_rules(
     tried: Tried,
     fresh: Tensor,
     detect: Callable[[Dictionary], np.ndarray],

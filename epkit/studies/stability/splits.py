@@ -24,7 +24,7 @@ from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.matching import adjusted_mutual_information
 from epkit.partition import Order, partition, stream_order
-from epkit.stats import Interval, bootstrap_difference, bootstrap_mean
+from epkit.stats import bootstrap_difference, bootstrap_mean
 from epkit.studies.stability.recurrence import recurrence, stability_score
 
 Runs = Mapping[tuple[float, int, str], Dictionary]
@@ -212,9 +212,8 @@ def cut_table(
     found = {key: np.mean(values, axis=0) for key, values in cuts.items()}
     rows = []
     for (name, share), values in found.items():
-        gain: Interval | None = None
-        if name != "at random":
-            gain = bootstrap_difference(values, found["at random", share])
+        drawn = found["at random", share]
+        gain = None if name == "at random" else bootstrap_difference(values, drawn)
         row = {"chosen by": name, "share": share, **bootstrap_mean(values)._asdict()}
         rows.append(row | {"against random": gain})
     return pd.DataFrame(rows)

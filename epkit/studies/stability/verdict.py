@@ -15,7 +15,7 @@ from epkit.stats import Interval, bootstrap_difference, bootstrap_mean
 from epkit.studies.stability.splits import Correlations
 
 
-def told(interval: Interval, better: str = "better", worse: str = "worse") -> str:
+def tells(interval: Interval, better: str = "better", worse: str = "worse") -> str:
     """What a difference says: `better` above zero, `worse` below, else that nothing is shown."""
     if interval.low > 0:
         return better
@@ -33,8 +33,8 @@ def sensitivity_sentences(sensitivity: pd.DataFrame, percentile: float) -> list[
         f"{row.exemplars:.2f} and {row['means']:.2f} on other documents, where "
         f"{row['≥ .7']:.0%} of exemplars reach .7. Region by region, exemplars against random "
         "ones: in another order "
-        f"{told(turned)} ({turned}), on other documents {told(moved)} ({moved}). "
-        f"As a partition: {told(row['agreement, difference'])}; on held-out activations two halves "
+        f"{tells(turned)} ({turned}), on other documents {tells(moved)} ({moved}). "
+        f"As a partition: {tells(row['agreement, difference'])}; on held-out activations two halves "
         f"agree at {row.agreement:.2f}, with random exemplars at {row['agreement, random']:.2f} "
         f"({row['agreement, difference']})."
     ]
@@ -86,8 +86,8 @@ def remedy_sentences(gains: pd.DataFrame) -> list[str]:
     """What every remedy gains over the plain rule at equal K (`remedies.gain_table`)."""
     return [
         f"{_capital(rule)}, against {g.against}: exemplars {g.exemplars}, "
-        f"{told(g.exemplars, 'more stable', 'less stable')}; agreement {g.agreement}, "
-        f"{told(g.agreement, 'more stable', 'less stable')}; AUROC {g.AUROC}, {told(g.AUROC)}."
+        f"{tells(g.exemplars, 'more stable', 'less stable')}; agreement {g.agreement}, "
+        f"{tells(g.agreement, 'more stable', 'less stable')}; AUROC {g.AUROC}, {tells(g.AUROC)}."
         for rule, g in gains.iterrows()
         if not rule.startswith("random")
     ]
@@ -100,7 +100,7 @@ def distance_sentences(distance: pd.DataFrame) -> list[str]:
         stable, detects = row["agreement, against centred"], row["AUROC, against centred"]
         sentences.append(
             f"{_capital(name)}, against centred cosine: agreement {stable}, "
-            f"{told(stable, 'more stable', 'less stable')}; AUROC {detects}, {told(detects)}."
+            f"{tells(stable, 'more stable', 'less stable')}; AUROC {detects}, {tells(detects)}."
         )
     return sentences
 

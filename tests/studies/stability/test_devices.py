@@ -38,7 +38,7 @@ def tables(device):
     tried |= remedies.at_equal_k(x, HALVES, tried)
     assert {d.exemplars.device.type for d in tried.values()} == {x.device.type}
     by_cosine = lambda d: detect(partial(epkit.readouts.cosine, d))  # noqa: E731
-    measured = remedies.measure(tried, fresh, by_cosine, {})
+    measured = remedies.measure_rules(tried, fresh, by_cosine, {})
     ranked = [splits.rankings(runs[8, 0, "A"], runs[8, 0, "B"])]
     cut = splits.cut_table(ranked, [0.5], lambda s, kept: kept[:3] * 1.0, n_draws=1)
     return [
@@ -88,7 +88,7 @@ def test_tokens_are_followed_where_their_model_is(far):
             show_progress=False,
         )  # fmt: skip
         walk = [walk[i, 5] for i in layers]
-        followed = following.follow(there, stream, walk, 120)
+        followed = following.follow_tokens(there, stream, walk, 120)
         assert isinstance(followed.regions, np.ndarray)
         found.append((followed, following.final_tokens(there, ["a cat", "the dog sat"], walk)))
     (one, ends), (two, ends_there) = found

@@ -13,7 +13,7 @@ from epkit.studies.stability.following import (
     Followed,
     endings_of,
     final_tokens,
-    follow,
+    follow_tokens,
     kinds_of_pairs,
 )
 
@@ -38,7 +38,7 @@ def made():
 @pytest.mark.parametrize("n", [7, 150, 900])
 def test_the_first_tokens_of_a_stream_at_every_layer(made, n):
     model, stream, walk = made
-    followed = follow(model, stream, walk, n)
+    followed = follow_tokens(model, stream, walk, n)
     (chunk,) = [c for i, c in enumerate(stream.chunks()) if i == 0]
     assert len(places(chunk).token) >= n
     assert followed.tokens == places(chunk).token[:n].tolist()
@@ -55,7 +55,7 @@ def test_tokens_of_several_chunks_follow_one_another(made):
     stream = epkit.ActivationStream(model, TEXTS, list(range(model.n_layers)), context=64)
     stream.bucket = 2
     parts = [places(chunk) for chunk in stream.chunks()]
-    followed = follow(model, stream, walk, 200)
+    followed = follow_tokens(model, stream, walk, 200)
     assert sum(len(p.token) for p in parts[:2]) > 200 > len(parts[0].token)
     assert followed.tokens == torch.cat([p.token for p in parts])[:200].tolist()
     assert followed.documents == torch.cat([p.document for p in parts])[:200].tolist()
@@ -67,7 +67,7 @@ def test_a_stream_that_ends_early_is_followed_to_its_end(made):
     model, _, walk = made
     short = epkit.ActivationStream(model, TEXTS[:1], list(range(model.n_layers)), context=64)
     n = sum(int(c.clustered.sum()) for c in short.chunks())
-    followed = follow(model, short, walk, 10_000)
+    followed = follow_tokens(model, short, walk, 10_000)
     assert followed.regions.shape == (model.n_layers, n)
     assert len(followed.endings) == n
 

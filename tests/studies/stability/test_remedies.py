@@ -14,7 +14,7 @@ from epkit.studies.stability.remedies import (
     Measured,
     at_equal_k,
     gain_table,
-    measure,
+    measure_rules,
     remedy_table,
     try_remedies,
 )
@@ -35,7 +35,7 @@ def tried():
 
 @pytest.fixture(scope="module")
 def measured(tried):
-    return measure(tried, FRESH, lambda d: np.array([0.5, len(d) / 1000]), {})
+    return measure_rules(tried, FRESH, lambda d: np.array([0.5, len(d) / 1000]), {})
 
 
 def same(a, b):
@@ -75,7 +75,7 @@ def test_rules_are_measured_in_order_and_known_ones_not_again(tried, measured):
     assert measured["merged"].auroc.shape == (2, 2)
     asked = []
     known = {"plain": measured["plain"], RANDOM: measured[RANDOM]}
-    again = measure(tried, FRESH, lambda d: np.zeros(len(asked.append(d) or "xx")), known)
+    again = measure_rules(tried, FRESH, lambda d: np.zeros(len(asked.append(d) or "xx")), known)
     assert list(again) == list(measured)
     assert again["plain"] is measured["plain"]
     assert len(asked) == 2 * (len(measured) - 2)

@@ -13,7 +13,7 @@ from epkit.studies.stability.verdict import (
     remedy_sentences,
     score_sentences,
     sensitivity_sentences,
-    told,
+    tells,
     trajectory_sentences,
 )
 
@@ -27,7 +27,7 @@ UP, DOWN, NONE = Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1), Interval(0
      (Interval(-0.1, -0.2, 0.0), "no difference shown")],
 )  # fmt: skip
 def test_a_difference_is_told_by_its_interval(interval, said):
-    assert told(interval, "more", "less") == said
+    assert tells(interval, "more", "less") == said
 
 
 def sensitivity():
