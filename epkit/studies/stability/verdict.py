@@ -34,8 +34,8 @@ def sensitivity_sentences(sensitivity: pd.DataFrame, percentile: float) -> list[
         f"{row['≥ .7']:.0%} of exemplars reach .7. Region by region, exemplars against random "
         "ones: in another order "
         f"{tells(turned)} ({turned}), on other documents {tells(moved)} ({moved}). "
-        f"As a partition: {tells(row['agreement, difference'])}; on held-out activations two halves "
-        f"agree at {row.agreement:.2f}, with random exemplars at {row['agreement, random']:.2f} "
+        f"As a partition: {tells(row['agreement, difference'])}; on held-out activations two "
+        f"halves agree at {row.agreement:.2f}, with random exemplars at {row['agreement, random']:.2f} "
         f"({row['agreement, difference']})."
     ]
 
