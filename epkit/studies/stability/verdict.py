@@ -35,8 +35,8 @@ def sensitivity_sentences(sensitivity: pd.DataFrame, percentile: float) -> list[
         "ones: in another order "
         f"{tells(turned)} ({turned}), on other documents {tells(moved)} ({moved}). "
         f"As a partition: {tells(row['agreement, difference'])}; on held-out activations two "
-        f"halves agree at {row.agreement:.2f}, with random exemplars at {row['agreement, random']:.2f} "
-        f"({row['agreement, difference']})."
+        f"halves agree at {row.agreement:.2f}, with random exemplars at "
+        f"{row['agreement, random']:.2f} ({row['agreement, difference']})."
     ]
 
 
