@@ -46,7 +46,7 @@ from epkit.studies.ood import scores as ood
 from epkit.studies.refusal import regions as refusal
 from epkit.studies.sae_and_probes import feature_match, probing
 from epkit.studies.saturation import growth
-from epkit.studies.stability import recurrence, variants
+from epkit.studies.stability import distances, recurrence, variants
 
 pytestmark = pytest.mark.slow
 
@@ -543,8 +543,8 @@ def test_growth_of_far_directions(far):
 
 def test_leaders_by_euclidean_distance(far):
     there = X.to(far)
-    found = variants.euclidean_leaders(there, 4.0)
-    assert alike(near(found), near(variants.euclidean_leaders(X, 4.0)))
-    region, _ = variants.euclidean_assign(there, there[found])
-    variants.euclidean_assign(X, there[found])
-    variants.member_means(X, region, len(found))
+    found = distances.euclidean_leaders(there, 4.0)
+    assert alike(near(found), near(distances.euclidean_leaders(X, 4.0)))
+    region, _ = distances.euclidean_assign(there, there[found])
+    distances.euclidean_assign(X, there[found])
+    distances.member_means(X, region, len(found))

@@ -3,10 +3,11 @@
 Each layer has a dictionary of its own, so regions of two layers have no names in common. What can
 be followed is co-membership: whether two tokens in one region at a layer are so at the next.
 
-- `co_membership`, `persistence`: over all pairs of tokens, counted exactly;
+- `co_membership`, `persistence`, `one_step`: over all pairs of tokens, counted exactly;
 - `survival`: how many layers in a row a pair that shares goes on sharing;
 - `followed`: regions of two layers matched by their members, and how many tokens follow the match;
-- `pairs_ending_alike`, `pairs_sharing`, `merged_from`: chosen pairs of positions, layer by layer.
+- `pairs_ending_alike`, `pairs_sharing`, `merged_from`, `merging`: chosen pairs of positions, layer
+  by layer.
 
 The control of each is `shuffled`: the same region sizes at every layer, tokens permuted.
 
@@ -14,11 +15,15 @@ Does not know: models, dictionaries, distances.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
+
+from epkit.stats import bootstrap_mean
 
 LayerRegions = np.ndarray
 """(L, T) integers: the region of each of T tokens at each of L layers."""
@@ -44,9 +49,29 @@ def persistence(regions: LayerRegions) -> np.ndarray:
     The diagonal is 1. nan in the rows of a layer at which no two tokens share.
     """
     regions = _checked(regions)
-    both = np.array([[_pairs(_joint(a, b)) for b in regions] for a in regions], dtype=float)
+    both = np.zeros((len(regions), len(regions)))
+    for i, a in enumerate(regions):
+        for j, b in enumerate(regions[: i + 1]):
+            both[i, j] = both[j, i] = _pairs(_joint(a, b))
     own = np.diag(both)
     return np.divide(both, own[:, None], out=np.full_like(both, np.nan), where=own[:, None] > 0)
+
+
+def one_step(regions: LayerRegions) -> np.ndarray:
+    """P(share a region at the next layer | share one at this): (L, T) → (L − 1,), nan as above."""
+    return np.array([persistence(np.stack(pair))[0, 1] for pair in pairwise(regions)])
+
+
+def steps_by_documents(
+    regions: LayerRegions, documents: Sequence[int], groups: int = 8
+) -> list[float]:
+    """`one_step` averaged over layers, for at most `groups` groups of documents, each by itself.
+
+    documents : T, the document of every token.
+    """
+    names = np.unique(documents)
+    parts = np.array_split(names, min(groups, len(names)))
+    return [float(np.nanmean(one_step(regions[:, np.isin(documents, part)]))) for part in parts]
 
 
 def survival(regions: LayerRegions, start: int) -> np.ndarray:
@@ -70,6 +95,21 @@ def followed(a: np.ndarray, b: np.ndarray) -> float:
     table = contingency_matrix(a, b)
     rows, columns = linear_sum_assignment(table, maximize=True)
     return float(table[rows, columns].sum() / len(a))
+
+
+def step_table(regions: LayerRegions, control: LayerRegions) -> pd.DataFrame:
+    """One layer on: `one_step` and `followed`, beside those of the shuffled; a row per layer."""
+    columns = {"from": np.arange(len(regions) - 1), "share on": one_step(regions)}
+    columns["share on, shuffled"] = one_step(control)
+    for name, of in (("follow", regions), ("follow, shuffled", control)):
+        columns[name] = [followed(a, b) for a, b in pairwise(of)]
+    return pd.DataFrame(columns)
+
+
+def half_life(survived: np.ndarray) -> int | None:
+    """Layers passed until fewer than half of the pairs are still together; None for never."""
+    below = np.flatnonzero(survived < 0.5)
+    return int(below[0]) if len(below) else None
 
 
 def pairs_ending_alike(
@@ -120,6 +160,34 @@ def merged_from(shares: np.ndarray) -> np.ndarray:
     """
     to_the_end = np.logical_and.accumulate(shares[::-1], axis=0)
     return len(shares) - to_the_end.sum(axis=0)
+
+
+def merging(
+    regions: LayerRegions, kinds: Mapping[str, np.ndarray]
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Where pairs of positions of each kind share a region, by layer, and where they do for good.
+
+    kinds : {kind: (P, 2)}.
+
+    Returns
+    -------
+    {kind: columns layer, value, low, high}, and a table indexed by kind (line breaks as blanks).
+    """
+    curves, rows = {}, []
+    for kind, pairs in kinds.items():
+        share = pairs_sharing(regions, pairs)
+        by_layer = [bootstrap_mean(row, draws=1000) for row in share]
+        curves[kind] = pd.DataFrame(by_layer).rename_axis("layer").reset_index()
+        for_good = merged_from(share)
+        ended = for_good[for_good < len(share)]
+        mean = share.mean(axis=1)
+        rows.append({
+            "kind": kind.replace("\n", " "), "pairs": len(pairs),
+            "share at the last layer": by_layer[-1],
+            "median layer of merging for good": np.median(ended) if len(ended) else np.nan,
+            "highest share": mean.max(), "at layer": int(mean.argmax()),
+        })  # fmt: skip
+    return curves, pd.DataFrame(rows).set_index("kind")
 
 
 def _checked(regions: LayerRegions) -> LayerRegions:

@@ -6,11 +6,16 @@ import pytest
 from epkit.studies.stability.trajectories import (
     co_membership,
     followed,
+    half_life,
     merged_from,
+    merging,
+    one_step,
     pairs_ending_alike,
     pairs_sharing,
     persistence,
     shuffled,
+    step_table,
+    steps_by_documents,
     survival,
 )
 
@@ -115,6 +120,51 @@ def test_pairs_sharing_and_where_they_merge():
         [True, True, False, False], [True, False, False, False], [True, True, False, True],
     ]  # fmt: skip
     assert merged_from(shares).tolist() == [0, 2, 3, 2]
+
+
+def test_one_step_is_beside_the_diagonal_of_persistence():
+    regions = random_regions(5, 300)
+    beside = np.diag(persistence(regions), 1)
+    assert one_step(regions).tolist() == beside.tolist()
+    control = shuffled(regions, seed=3)
+    table = step_table(regions, control)
+    assert table["from"].tolist() == [0, 1, 2, 3]
+    assert table["share on"].tolist() == beside.tolist()
+    assert table["share on, shuffled"].tolist() == one_step(control).tolist()
+    assert table["follow"][2] == followed(regions[2], regions[3])
+    assert table["follow, shuffled"][0] == followed(control[0], control[1])
+
+
+@pytest.mark.parametrize(("n_documents", "groups", "expected"), [(3, 8, 3), (20, 8, 8), (20, 1, 1)])
+def test_steps_by_groups_of_documents(n_documents, groups, expected):
+    regions = random_regions(3, 400)
+    documents = np.arange(400) % n_documents
+    steps = steps_by_documents(regions, documents, groups)
+    assert len(steps) == expected
+    first = np.isin(documents, np.array_split(np.arange(n_documents), expected)[0])
+    assert steps[0] == pytest.approx(one_step(regions[:, first]).mean())
+
+
+def test_half_life_by_hand():
+    assert half_life(np.array([1, 0.6, 0.5, 0.4])) == 3
+    assert half_life(np.array([1, 0.6])) is None
+    assert half_life(np.full(3, np.nan)) is None
+
+
+def test_merging_by_hand():
+    pairs = {"last token": np.array([[0, 1], [0, 2]]), "same,\nother": np.array([[0, 5]])}
+    curves, table = merging(BY_HAND, pairs)
+    assert curves["last token"].layer.tolist() == [0, 1, 2]
+    assert curves["last token"].value.tolist() == [1, 0.5, 1]
+    assert list(table.index) == ["last token", "same, other"]
+    row = table.loc["last token"]
+    assert row.pairs == 2
+    assert row["share at the last layer"].value == 1
+    assert row["median layer of merging for good"] == 1
+    assert (row["highest share"], row["at layer"]) == (1, 0)
+    never = table.loc["same, other"]
+    assert np.isnan(never["median layer of merging for good"])
+    assert never["highest share"] == 0
 
 
 def test_what_cannot_be_is_refused():

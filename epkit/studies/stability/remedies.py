@@ -1,0 +1,145 @@
+"""The remedies of `variants` on both halves of every split, beside the plain rule at equal K.
+
+1. `try_remedies`: every remedy on the runs that are there; random exemplars as the control.
+2. `at_equal_k`: where a remedy changes K, the plain rule once more at a threshold that founds as
+   many regions, since every score depends on K.
+3. `measure_rules`: stability between the halves and probing of every rule; `remedy_table` and
+   `gain_table` say what comes of it.
+
+Does not know: models, tokens, how concepts are detected (a function is given).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from epkit.controls import random_dictionary
+from epkit.dictionary import Dictionary
+from epkit.matching import match
+from epkit.stats import bootstrap_difference, bootstrap_mean
+from epkit.studies.stability.recurrence import value_for_regions
+from epkit.studies.stability.splits import Runs, compare, plain_rule
+from epkit.studies.stability.variants import average, dense_first, merge, reanchor
+
+Halves = Sequence[tuple[Tensor, Tensor]]
+"""Per split the rows of half A and of half B."""
+
+Tried = dict[tuple[str, int, str], Dictionary]
+"""{(rule, split, "A" | "B"): dictionary}."""
+
+RANDOM = "random exemplars, equal K"
+EQUAL_K = {"merged": "plain, equal K as merged", "dense first": "plain, equal K as dense first"}
+"""The plain rule that a remedy is compared with where it changes K."""
+
+COMPARED = ("re-anchored", "merged", "dense first", "average of two orders", RANDOM)
+STABILITY = ("exemplars", "means", "agreement")
+
+
+class Measured(NamedTuple):
+    """stability : columns `STABILITY`, a row per split. auroc : (splits, concepts)."""
+
+    stability: pd.DataFrame
+    auroc: np.ndarray
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """What is averaged: stability by split, and AUROC by concept, its mean over splits."""
+        stable = {score: self.stability[score].to_numpy() for score in STABILITY}
+        return stable | {"AUROC": np.mean(self.auroc, axis=0)}
+
+
+def try_remedies(x: Tensor, halves: Halves, runs: Runs, controls: Runs, percentile: float) -> Tried:
+    """Every remedy on both halves of every split of x (N, D), the plain rule and the control."""
+    tried: Tried = {}
+    centre_of = runs[percentile, 0, "A"]
+    for s, both in enumerate(halves):
+        for name, rows in zip("AB", both, strict=True):
+            d, part = runs[percentile, s, name], x[rows.to(x.device)]
+            order, theta, centre = 10 * s + 5 + (name == "B"), d.threshold, d.centre
+            tried["plain", s, name] = d
+            tried["re-anchored", s, name] = reanchor(d, part)
+            tried["merged", s, name] = merge(d, part)
+            dense = dense_first(
+                centre_of.directions(part), theta, n_pilot=min(2000, len(part)), seed=order
+            )
+            tried["dense first", s, name] = plain_rule(part, theta, centre, order=dense)
+            again = plain_rule(part, theta, centre, order=order, recount=False)
+            pairs = match(d, again).pairs.to(x.device)
+            tried["average of two orders", s, name] = average(d, again, pairs, part)
+            tried[RANDOM, s, name] = controls[percentile, s, name]
+    return tried
+
+
+def at_equal_k(x: Tensor, halves: Halves, tried: Tried) -> Tried:
+    """The plain rule at the K that merging, and density, leave in the first half A.
+
+    With random exemplars at the K of merging, since that is far from the K of the plain rule.
+    """
+    plain, first = tried["plain", 0, "A"], x[halves[0][0].to(x.device)]
+    theta, centre = plain.threshold, plain.centre
+
+    def count(threshold: float) -> int:
+        return len(plain_rule(first, threshold, centre, order=0, recount=False))
+
+    made: Tried = {}
+    for rule, name in EQUAL_K.items():
+        k = len(tried[rule, 0, "A"])
+        threshold = value_for_regions(count, k, theta / 2, min(1.9, 2 * theta))
+        for s, both in enumerate(halves):
+            for half, rows in zip("AB", both, strict=True):
+                part, order = x[rows.to(x.device)], 10 * s + (half == "B")
+                made[name, s, half] = plain_rule(part, threshold, centre, order=order)
+                if rule == "merged":
+                    made["random exemplars, equal K as merged", s, half] = random_dictionary(
+                        tried[rule, s, half], part, seed=order + 7
+                    )
+    return made
+
+
+def measure_rules(
+    tried: Tried,
+    fresh: Tensor,
+    detect: Callable[[Dictionary], np.ndarray],
+    known: Mapping[str, Measured],
+) -> dict[str, Measured]:
+    """Stability between the halves and detection by half A, of every rule in order.
+
+    Parameters
+    ----------
+    fresh : (n, D) held-out activations on which the halves' partitions are compared.
+    detect : dictionary → AUROC of every concept (C,).
+    known : rules that have been measured before.
+    """
+    measured = {}
+    for rule in dict.fromkeys(rule for rule, *_ in tried):
+        if rule in known:
+            measured[rule] = known[rule]
+            continue
+        ones = {s: d for (name, s, half), d in tried.items() if (name, half) == (rule, "A")}
+        stable = [compare(one, tried[rule, s, "B"], fresh) for s, one in ones.items()]
+        auroc = np.array([detect(one) for one in ones.values()])
+        measured[rule] = Measured(pd.DataFrame(stable), auroc)
+    return measured
+
+
+def remedy_table(tried: Tried, measured: Mapping[str, Measured]) -> pd.DataFrame:
+    """Median K of every rule, and the mean of every score, indexed by rule."""
+    rows = []
+    for rule, found in measured.items():
+        ks = [len(d) for (name, _, half), d in tried.items() if (name, half) == (rule, "A")]
+        means = {score: bootstrap_mean(v).value for score, v in found.scores().items()}
+        rows.append({"rule": rule, "K": int(np.median(ks)), **means})
+    return pd.DataFrame(rows).set_index("rule")
+
+
+def gain_table(measured: Mapping[str, Measured]) -> pd.DataFrame:
+    """What every remedy gains over the plain rule at its K, as `Interval`s, indexed by rule."""
+    rows = []
+    for rule in COMPARED:
+        base = EQUAL_K.get(rule, "plain")
+        own, plain = measured[rule].scores(), measured[base].scores()
+        gains = {score: bootstrap_difference(own[score], plain[score]) for score in own}
+        rows.append({"rule": rule, "against": base, **gains})
+    return pd.DataFrame(rows).set_index("rule")
