@@ -39,7 +39,7 @@ MADE_UP = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Founded:
+class Recurrence:
     """What the second half of a stream brings to regions founded on the first.
 
     ep, random : of the dictionary and of as many random exemplars, tables of `new_members`.
@@ -55,7 +55,7 @@ class Founded:
 
 def found_on_half(
     x: Arrays, u: Tensor, calibration: Calibration, half: int, word: np.ndarray, *, seed: int = 0
-) -> dict[float, Founded]:
+) -> dict[float, Recurrence]:
     """Found regions on the first rows of a stream and count them on the others.
 
     Parameters
@@ -68,7 +68,7 @@ def found_on_half(
 
     Returns
     -------
-    {percentile: Founded}.
+    {percentile: Recurrence}.
     """
     old, new, found = x[:half], u[half:], {}
     empty = least_distances(directions_like(u[:half], MADE_UP, seed=seed), new)
@@ -79,7 +79,7 @@ def found_on_half(
         ep, random = (new_members(one, u, half, word, seed=seed) for one in (d, control))
         small = torch.as_tensor(np.flatnonzero(ep["old"] <= SMALL), device=u.device)
         reached = least_distances(d.exemplars[small], new) <= d.threshold
-        found[p] = Founded(ep, random, reached, empty <= d.threshold)
+        found[p] = Recurrence(ep, random, reached, empty <= d.threshold)
     return found
 
 
@@ -117,7 +117,7 @@ def of_the_same_size(
     return tuple(np.concatenate(side) for side in zip(*sides, strict=True))
 
 
-def recurrence_table(founded: Mapping[tuple[int, float], Founded]) -> pd.DataFrame:
+def recurrence_table(founded: Mapping[tuple[int, float], Recurrence]) -> pd.DataFrame:
     """What new activations bring to small regions, a row per layer and percentile."""
     rows = [
         {"layer": layer, "p": p} | _recurrence_row(found) for (layer, p), found in founded.items()
@@ -125,7 +125,7 @@ def recurrence_table(founded: Mapping[tuple[int, float], Founded]) -> pd.DataFra
     return pd.DataFrame(rows).set_index(["layer", "p"])
 
 
-def _recurrence_row(found: Founded) -> dict:
+def _recurrence_row(found: Recurrence) -> dict:
     ep, random = found.ep, found.random
     few = ep[ep["old"] <= SMALL]
     recurs, random_recurs = of_the_same_size(few, random[random["old"] <= SMALL])
@@ -142,7 +142,7 @@ def _recurrence_row(found: Founded) -> dict:
     }  # fmt: skip
 
 
-def recurrence_by_size(found: Founded) -> pd.DataFrame:
+def recurrence_by_size(found: Recurrence) -> pd.DataFrame:
     """New members by size in the build half, a row per dictionary and size (`plot_new_members`)."""
     rows = []
     for name, table in (("EP", found.ep), ("random exemplars", found.random)):

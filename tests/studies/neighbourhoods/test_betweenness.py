@@ -74,7 +74,7 @@ def test_on_a_circle_more_lies_between_than_by_chance():
     wanted = np.linspace(0.5, 1.1, 40)
     points = {"EP": circle, "noise": noise}
     shares = {p: {n: shares_at_distance(x, wanted) for n, x in points.items()} for p in LEVELS}
-    table = excess_table(shares, {p: wanted for p in LEVELS})
+    table = excess_table(shares, dict.fromkeys(LEVELS, wanted))
     shown, between_ends = shares[3]["EP"], np.arccos(1 - wanted) / (2 * np.pi)
     assert shown["share"].tolist() == pytest.approx(between_ends, abs=0.005)
     assert shown["chance"].tolist() == pytest.approx(4 * between_ends**2, abs=0.005)

@@ -65,7 +65,9 @@ def test_a_route_names_its_regions_and_cosines(built):
 def test_kinds_are_compared_on_the_pairs_that_all_of_them_join(built):
     u, kinds = built
     graphs = {
-        (n, p): neighbour_graph(d.exemplars, 3) for n, kind in kinds.items() for p, d in kind.items()
+        (n, p): neighbour_graph(d.exemplars, 3)
+        for n, kind in kinds.items()
+        for p, d in kind.items()
     }
     ends = u[torch.randperm(len(u), generator=torch.manual_seed(0))[:60]].view(30, 2, -1)
     table, gains = compare_paths(kinds, graphs, ends)
