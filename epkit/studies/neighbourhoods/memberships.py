@@ -153,7 +153,8 @@ def trait_agreement_apart_from(
     (P,) float64; nan where no two members differ in the other trait.
     """
     trait, other = np.asarray(trait), np.asarray(other)
-    both = np.unique(np.stack([trait, other]), axis=1, return_inverse=True)[1].ravel()
+    both = trait.astype(np.int64) * (int(other.max(initial=0)) + 1) + other
+    both = np.unique(both, return_inverse=True)[1]
     both = np.where((trait >= 0) & (other >= 0), both, -1)
     same, joint, differ = (trait_agreement(region, t, pairs) for t in (trait, both, other))
     differ = 1 - differ

@@ -12,7 +12,8 @@ measured in `memberships`.
 Does not know: models, tokenizers, files.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -186,6 +187,14 @@ def neighbour_counts(points: Tensor, u: Tensor, radius: float) -> Tensor:
     return counts.cpu()
 
 
+def least_distances(points: Tensor, u: Tensor) -> Tensor:
+    """How far the nearest direction is from each point: (K, D), (N, D) -> (K,) float32, CPU."""
+    least = torch.full((len(points),), torch.inf, device=points.device)
+    for rows in u.split(BLOCK):
+        least = torch.minimum(least, distances(rows, points).amin(0))
+    return least.cpu()
+
+
 def regions_within(dictionary: Dictionary, u: Tensor) -> Tensor:
     """The region of every direction, or -1 where its exemplar is farther than θ.
 
@@ -202,10 +211,31 @@ def directions_like(u: Tensor, n: int, *, seed: int = 0) -> Tensor:
     They lie where directions lie in bulk, but none is something that the model did.
     (N, D) -> (n, D) float32, on u's device.
     """
+    return _drawn(*_moments(u), n, seed).to(u.device)
+
+
+def made_up_like(
+    levels: Mapping[float, Dictionary], u: Tensor, *, seed: int = 0
+) -> dict[float, Dictionary]:
+    """Dictionaries with as many exemplars as those given, all of them `directions_like` u (N, D).
+
+    Per key a dictionary of which only the exemplars, the centre and the threshold mean anything.
+    """
+    moments = _moments(u)
+    drawn = {key: _drawn(*moments, len(d), seed).to(u.device) for key, d in levels.items()}
+    return {key: replace(d, exemplars=drawn[key], members=None) for key, d in levels.items()}
+
+
+def _moments(u: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of the rows of u, for numpy's draws."""
     x = u.double().cpu().numpy()
+    return x.mean(axis=0), np.cov(x.T, bias=True)
+
+
+def _drawn(mean: np.ndarray, covariance: np.ndarray, n: int, seed: int) -> Tensor:
     normal = np.random.default_rng(seed).multivariate_normal
-    drawn = normal(x.mean(axis=0), np.cov(x.T, bias=True), n, method="eigh")
-    return torch.nn.functional.normalize(torch.from_numpy(drawn), dim=1).float().to(u.device)
+    drawn = torch.from_numpy(normal(mean, covariance, n, method="eigh"))
+    return torch.nn.functional.normalize(drawn, dim=1).float()
 
 
 def _neighbours(points: Tensor, k: int) -> NearestNeighbors:
