@@ -6,7 +6,7 @@
 - `final_tokens`: regions of the final token, and the region in which the tuned model refuses.
 - `counterparts`: how much a region lacks a counterpart in the other model, and its rank.
 - `refusing`: the refusal region beside its counterpart in the base.
-- `plots`, `verdict`: the figures, and the tables in sentences.
+- `plots`, `tuning_verdict`: the figures, and the tables in sentences.
 
 Regions are matched by `epkit.matching`.
 """

@@ -1,10 +1,10 @@
 """How far two dictionaries agree, and how far two of one model do: cosines and memberships.
 
-1. `comparisons`: which dictionaries are held against which; the first is the noise floor.
-2. `match_all`, `cosine_table`, `lost_cosine`: regions matched one to one by direction.
-3. `member_table`: agreement of memberships, and where the members of base regions went.
+1. `checkpoint_pairs`: which dictionaries are held against which; the first is the noise floor.
+2. `match_all`, `cosine_agreement`, `lost_cosine`: regions matched one to one by direction.
+3. `member_agreement`: agreement of memberships, and where the members of base regions went.
 
-Values over pairs of stream orders are given as mean, lowest and highest (`spread`).
+Values over pairs of stream orders are given as mean, lowest and highest (`order_spread`).
 
 Does not know: models, tokens, how the dictionaries were made.
 """
@@ -33,7 +33,7 @@ Key = tuple[int, float, str]
 Matches = Mapping[str, Sequence[Matching]]
 
 
-def comparisons(sets: Sets) -> dict[str, list[tuple[Reading, Reading]]]:
+def checkpoint_pairs(sets: Sets) -> dict[str, list[tuple[Reading, Reading]]]:
     """{comparison: pairs of readings} of `web_dictionaries`, every two orders or every order."""
     one, two, shared = sets["base"], sets["tuned"], sets["shared"]
     n = len(one)
@@ -55,13 +55,13 @@ def comparisons(sets: Sets) -> dict[str, list[tuple[Reading, Reading]]]:
     }
 
 
-def spread(values: Iterable[float]) -> Interval:
+def order_spread(values: Iterable[float]) -> Interval:
     """Mean, lowest and highest of a few values."""
     values = [float(v) for v in values]
     return Interval(float(np.mean(values)), min(values), max(values))
 
 
-def brief(v: Interval) -> str:
+def brief_interval(v: Interval) -> str:
     """Two digits, and the limits where there is something between them."""
     alone = v.low == v.high
     return f"{v.value:.2f}" if alone else f"{v.value:.2f} [{v.low:.2f}, {v.high:.2f}]"
@@ -74,25 +74,26 @@ def match_all(sets: Sets, basis: str) -> dict[str, list[Matching]]:
             matching.match(a.dictionary, b.dictionary, basis=basis, across_centres=True)
             for a, b in pairs
         ]
-        for name, pairs in comparisons(sets).items()
+        for name, pairs in checkpoint_pairs(sets).items()
     }
 
 
-def cosine_table(found: Mapping[Key, Matches], cutoffs: Mapping[Key, float]) -> pd.DataFrame:
+def cosine_agreement(found: Mapping[Key, Matches], cutoffs: Mapping[Key, float]) -> pd.DataFrame:
     """Median cosine and shares persisted: a row a (layer, p, basis, comparison).
 
     cutoffs : from which cosine a region persisted, of `matching.noise_cutoff`.
     """
-    rows = []
+    rows, published = [], matching.PUBLISHED_CUTOFF
     for (layer, p, basis), matches in found.items():
         cutoff = cutoffs[layer, p, basis]
         for name, ms in matches.items():
+            kept = {c: order_spread(_persisted(m, c) for m in ms) for c in (cutoff, published)}
             rows.append({
                 "layer": layer, "p": p, "basis": basis, "comparison": name,
-                "median cosine": spread(m.cosines.median() for m in ms),
-                "persisted ≥ cutoff": spread(_persisted(m, cutoff) for m in ms),
+                "median cosine": order_spread(m.cosines.median() for m in ms),
+                "persisted ≥ cutoff": kept[cutoff],
                 "cutoff": cutoff,
-                "persisted ≥ .7": spread(_persisted(m, matching.PUBLISHED_CUTOFF) for m in ms),
+                "persisted ≥ .7": kept[published],
             })  # fmt: skip
     return pd.DataFrame(rows).set_index(["layer", "p", "basis", "comparison"])
 
@@ -130,12 +131,12 @@ def _by_region(m: Matching) -> Tensor:
     return cosines
 
 
-def member_table(made: Mapping[tuple[int, float], Sets]) -> pd.DataFrame:
+def member_agreement(made: Mapping[tuple[int, float], Sets]) -> pd.DataFrame:
     """Agreement of memberships and fates of base regions, a row a (layer, p, comparison)."""
     rows = [
         {"layer": layer, "p": p, "comparison": name} | _memberships(pairs)
         for (layer, p), sets in made.items()
-        for name, pairs in comparisons(sets).items()
+        for name, pairs in checkpoint_pairs(sets).items()
     ]
     return pd.DataFrame(rows).set_index(["layer", "p", "comparison"])
 
@@ -147,8 +148,10 @@ def _memberships(pairs: Sequence[tuple[Reading, Reading]]) -> dict[str, object]:
     regions = [frame[frame.members >= LEAST] for frame in frames]
     agreement = (matching.adjusted_mutual_information(a.region, b.region) for a, b in pairs)
     return {
-        "AMI": spread(agreement),
-        f"regions kept (N ≥ {LEAST})": spread((frame.fate == "kept").mean() for frame in regions),
+        "AMI": order_spread(agreement),
+        f"regions kept (N ≥ {LEAST})": order_spread(
+            (frame.fate == "kept").mean() for frame in regions
+        ),
     } | {
         fate: np.mean([share.get(fate, 0) for share in shares])
         for fate in ("kept", "merged", "split", "dissolved")

@@ -1,9 +1,9 @@
 """Which regions of a dictionary have no counterpart in another model's.
 
 1. `missing_counterpart` scores every region, from similarities of `matching` (`cosines` or
-   `jaccard`); `similarities` has them for a dictionary and several others.
-2. `example_table`: regions that persisted, were dropped, were introduced; `region_labels`.
-3. `region_scores`, `rank_table`: how far up the refusal region stands among all regions, and how
+   `jaccard`); `region_similarities` has them for a dictionary and several others.
+2. `region_examples`: regions that persisted, were dropped, were introduced; `commonest_labels`.
+3. `region_scores`, `refusal_ranks`: how far up the refusal region stands among all regions, and how
    probable that is by chance (`stats.rank_test`).
 
 Does not know: models, how the dictionaries were made, what a refusal is.
@@ -30,7 +30,7 @@ from epkit.studies.base_vs_tuned.final_tokens import (
     RefusalRegions,
     kind_label,
 )
-from epkit.studies.base_vs_tuned.tokens import common_tokens
+from epkit.studies.base_vs_tuned.tokens import commonest_tokens
 
 SIMILARITIES = ("members", "cosine of means")
 CENTRES = {"tuned": "own", "shared": "shared"}
@@ -69,7 +69,9 @@ def mean_best(tables: Sequence[Tensor]) -> Tensor:
     return torch.stack([table.double().max(0).values for table in tables]).mean(0)
 
 
-def similarities(of: Reading, others: Sequence[Reading], by: str = "members") -> list[Tensor]:
+def region_similarities(
+    of: Reading, others: Sequence[Reading], by: str = "members"
+) -> list[Tensor]:
     """Similarities (K_i, K) of the regions of other readings to those of one, on the CPU.
 
     by : "members" (Jaccard overlap, of readings of the same activations) or "cosine of means".
@@ -81,7 +83,7 @@ def similarities(of: Reading, others: Sequence[Reading], by: str = "members") ->
     return [matching.cosines(d, of.dictionary, "mean", across_centres=True) for d, _ in others]
 
 
-def example_table(
+def region_examples(
     sets: Sets, tokens: Tensor, tokenizer, *, n: int = 5, least: int = 20
 ) -> pd.DataFrame:
     """The n regions of `least` members or more that persisted, were dropped, were introduced most.
@@ -94,15 +96,15 @@ def example_table(
         ("base", "tuned", ("persisted", "dropped")), ("tuned", "base", ("introduced",)),
     ):  # fmt: skip
         (mine, *again), (_, *others) = sets[own], sets[other]
-        there = similarities(mine, others)
-        recurs, best = mean_best(similarities(mine, again)), mean_best(there)
+        there = region_similarities(mine, others)
+        recurs, best = mean_best(region_similarities(mine, again)), mean_best(there)
         for kind in kinds:
             score = torch.minimum(recurs, best) if kind == "persisted" else recurs - best
             score = torch.where(mine.dictionary.counts.cpu() >= least, score, -torch.inf)
             for k in score.topk(n).indices.tolist():
                 partner = int(there[0][:, k].argmax())
                 chosen = mine.region == k, others[0].region == partner
-                said = [common_tokens(tokenizer, tokens[members], 6) for members in chosen]
+                said = [commonest_tokens(tokenizer, tokens[members], 6) for members in chosen]
                 found.append({
                     "": kind, "region": k, "members": int(mine.dictionary.counts[k]),
                     "recurs": recurs[k].item(), "in the other": best[k].item(),
@@ -111,11 +113,11 @@ def example_table(
     return pd.DataFrame(found)
 
 
-def region_labels(own: Reading, tokens: Tensor, tokenizer) -> list[str]:
+def commonest_labels(own: Reading, tokens: Tensor, tokenizer) -> list[str]:
     """Every region's number and its members' commonest tokens: K strings; tokens (N,) ids."""
     held = [tokens[own.region == k] for k in range(len(own.dictionary))]
     return [
-        f"{k}: {common_tokens(tokenizer, ids)}" if len(ids) else str(k)
+        f"{k}: {commonest_tokens(tokenizer, ids)}" if len(ids) else str(k)
         for k, ids in enumerate(held)
     ]
 
@@ -148,20 +150,20 @@ def region_scores(
 
 
 def _scores(own: Sequence[Reading], base: Sequence[Reading], o: int, by: str) -> dict[str, Tensor]:
-    to_base = similarities(own[o], base, by)
-    to_itself = similarities(own[o], without(own, o), by)
+    to_base = region_similarities(own[o], base, by)
+    to_itself = region_similarities(own[o], all_but(own, o), by)
     return {
         "plain": missing_counterpart(to_base[o : o + 1]),
-        "recurring": missing_counterpart(without(to_base, o), to_itself),
+        "recurring": missing_counterpart(all_but(to_base, o), to_itself),
     }
 
 
-def without(values: Sequence, o: int) -> list:
+def all_but(values: Sequence, o: int) -> list:
     """All but the o-th."""
     return [*values[:o], *values[o + 1 :]]
 
 
-def rank_table(
+def refusal_ranks(
     scored: Mapping[tuple[int, Kind, str, str], Sequence[RegionScores]],
 ) -> pd.DataFrame:
     """Rank of the region among `GROUPS` (median over orders) and its p (mean, 95 % bootstrap).

@@ -36,7 +36,7 @@ Sets = Mapping[str, Sequence[Reading]]
 """{what was clustered: a reading per stream order}."""
 
 
-def reading(dictionary: Dictionary, x: Tensor) -> Reading:
+def read_with(dictionary: Dictionary, x: Tensor) -> Reading:
     """The dictionary with the regions of x (N, D); regions are counted on the CPU."""
     return Reading(dictionary, dictionary.assign(x)[0].cpu())
 
@@ -51,7 +51,7 @@ def in_orders(
     """{percentile: a dictionary of x (N, D) per seeded order}, with the regions of x or `read`."""
     made = [partition(x, percentiles, calibration=calibration, order=order) for order in orders]
     rows = x if read is None else read
-    return {p: [reading(one[p], rows) for one in made] for p in percentiles}
+    return {p: [read_with(one[p], rows) for one in made] for p in percentiles}
 
 
 def pushed(x: Tensor, y: Tensor, seed: int) -> Tensor:
@@ -123,10 +123,10 @@ def _add_random(sets: dict, x: Mapping[str, Tensor], like: Sets, orders: Sequenc
     for name in CHECKPOINTS:
         pairs = zip(like[name], orders, strict=True)
         drawn = [random_dictionary(d, x[name], seed=order) for (d, _), order in pairs]
-        sets[f"random {name}"] = [reading(d, x[name]) for d in drawn]
+        sets[f"random {name}"] = [read_with(d, x[name]) for d in drawn]
 
 
-def size_table(made: Mapping[tuple[int, float], Sets]) -> pd.DataFrame:
+def checkpoint_sizes(made: Mapping[tuple[int, float], Sets]) -> pd.DataFrame:
     """θ, K in every order and the cosine of the two centres, one row a (layer, percentile)."""
     rows = []
     for (layer, p), sets in made.items():

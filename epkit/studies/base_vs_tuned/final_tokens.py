@@ -1,6 +1,6 @@
 """Where the final tokens of instructions lie: who shares a region, and which region refuses.
 
-1. `occupancy`, `final_table`: harmful and benign prompts by the region of their final token.
+1. `prompt_occupancy`, `final_token_table`: prompts by the region of their final token, and harm.
 2. `refusal_region`: the region in which the tuned model refuses, by a stated rule;
    `refusal_regions` over all layers, percentiles and orders, `coarsest_percentile` that has one.
 
@@ -16,9 +16,9 @@ import pandas as pd
 from torch import Tensor
 
 from epkit.matching import adjusted_mutual_information
-from epkit.studies.base_vs_tuned.agreement import spread
+from epkit.studies.base_vs_tuned.agreement import order_spread
 from epkit.studies.base_vs_tuned.dictionaries import Reading, Sets
-from epkit.studies.base_vs_tuned.tokens import PromptTokens
+from epkit.studies.base_vs_tuned.tokens import PromptPlaces
 
 FINAL = "final"
 Kind = float | str
@@ -39,15 +39,15 @@ def kind_label(kind: Kind) -> str:
     return FINAL if kind == FINAL else f"all, p {kind:g}"
 
 
-def occupancy(region: Tensor, prompts: PromptTokens) -> pd.DataFrame:
+def prompt_occupancy(region: Tensor, prompts: PromptPlaces) -> pd.DataFrame:
     """Prompts by the region of their final token: one row a region, columns harmful, benign."""
     at = pd.Series(prompts.at_final(region).cpu().numpy(), name="region")
     side = np.where(prompts.harmful.cpu(), "harmful", "benign")
     return pd.crosstab(at, side)[["harmful", "benign"]]
 
 
-def final_table(
-    on_prompts: OnPrompts, prompts: PromptTokens, final_percentile: float
+def final_token_table(
+    on_prompts: OnPrompts, prompts: PromptPlaces, final_percentile: float
 ) -> pd.DataFrame:
     """Regions of the final token, a row a (layer, dictionary, checkpoint); spreads over orders."""
     rows = []
@@ -59,26 +59,26 @@ def final_table(
     return pd.DataFrame(rows).set_index(["layer", "dictionary", "checkpoint"])
 
 
-def _final_row(readings: Sequence[Reading], prompts: PromptTokens) -> dict[str, object]:
-    tables = [occupancy(region, prompts) for _, region in readings]
+def _final_row(readings: Sequence[Reading], prompts: PromptPlaces) -> dict[str, object]:
+    tables = [prompt_occupancy(region, prompts) for _, region in readings]
     sums = [table.sum(axis=1) for table in tables]
     tops = [table.loc[n.idxmax()] for table, n in zip(tables, sums, strict=True)]
     shares = [(t.harmful / n)[n >= FEWEST] for t, n in zip(tables, sums, strict=True)]
     harm = prompts.harmful.long()
     return {
         "K": int(np.median([len(d) for d, _ in readings])),
-        "regions with final tokens": spread(map(len, tables)),
-        "prompts in the largest": spread(n.max() / n.sum() for n in sums),
-        "harmful share there": spread(top.harmful / top.sum() for top in tops),
-        f"highest harmful share (N ≥ {FEWEST})": spread(max(s.max(), 0) for s in shares),
-        "AMI of region and harm": spread(
+        "regions with final tokens": order_spread(map(len, tables)),
+        "prompts in the largest": order_spread(n.max() / n.sum() for n in sums),
+        "harmful share there": order_spread(top.harmful / top.sum() for top in tops),
+        f"highest harmful share (N ≥ {FEWEST})": order_spread(max(s.max(), 0) for s in shares),
+        "AMI of region and harm": order_spread(
             adjusted_mutual_information(prompts.at_final(region), harm) for _, region in readings
         ),
     }
 
 
 def refusal_region(
-    own: Reading, prompts: PromptTokens, refused: Tensor, least: int = FEWEST
+    own: Reading, prompts: PromptPlaces, refused: Tensor, least: int = FEWEST
 ) -> int | None:
     """The region with the most refused final tokens; None where none fits.
 
@@ -96,7 +96,7 @@ RefusalRegions = Mapping[tuple[int, Kind, str], Sequence[int | None]]
 
 
 def refusal_regions(
-    on_prompts: OnPrompts, prompts: PromptTokens, refused: Tensor
+    on_prompts: OnPrompts, prompts: PromptPlaces, refused: Tensor
 ) -> RefusalRegions:
     """The refusal region of every dictionary of the tuned model, from its own and a shared centre.
 

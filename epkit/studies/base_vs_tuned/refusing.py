@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from epkit import matching
-from epkit.studies.base_vs_tuned.counterparts import RegionScores, similarities, without
+from epkit.studies.base_vs_tuned.counterparts import RegionScores, all_but, region_similarities
 from epkit.studies.base_vs_tuned.dictionaries import Reading, Sets
 from epkit.studies.base_vs_tuned.final_tokens import FEWEST
-from epkit.studies.base_vs_tuned.tokens import PromptTokens, common_tokens
+from epkit.studies.base_vs_tuned.tokens import PromptPlaces, commonest_tokens
 
 PLACES = {
     "at final tokens": "final token",
@@ -29,7 +29,7 @@ PLACES = {
 def counterpart_table(
     sets: Mapping[int, Sets],
     regions: Mapping[int, Sequence[int | None]],
-    prompts: PromptTokens,
+    prompts: PromptPlaces,
     refused: Tensor,
     heldout: Mapping[int, Tensor],
     heldout_harmful: Tensor,
@@ -60,7 +60,7 @@ def counterpart_table(
     return pd.DataFrame(rows).set_index(["layer", "order"])
 
 
-def _itself(own: Reading, k: int, prompts: PromptTokens, refused: Tensor) -> dict[str, object]:
+def _itself(own: Reading, k: int, prompts: PromptPlaces, refused: Tensor) -> dict[str, object]:
     """The refusal region k: its size, and whose final tokens it holds."""
     at = prompts.at_final(own.region) == k
     return {
@@ -70,18 +70,18 @@ def _itself(own: Reading, k: int, prompts: PromptTokens, refused: Tensor) -> dic
     }  # fmt: skip
 
 
-def _in_the_base(sets: Sets, o: int, k: int, prompts: PromptTokens) -> dict[str, object]:
+def _in_the_base(sets: Sets, o: int, k: int, prompts: PromptPlaces) -> dict[str, object]:
     """Region k of the tuned model's order o: its overlaps, and its best counterpart's members."""
     own, base = sets["tuned"][o], sets["base"][o]
-    overlap = similarities(own, [base])[0][:, k]
+    overlap = region_similarities(own, [base])[0][:, k]
     near = matching.cosines(base.dictionary, own.dictionary, "mean", across_centres=True)[:, k]
     partner = int(overlap.argmax())
     theirs = base.region == partner
     place = prompts.place[theirs.numpy()]
     return {
         "overlap": overlap.max().item(),
-        "overlap, base orders": _mean_best_of(own, without(sets["base"], o), k),
-        "overlap, own orders": _mean_best_of(own, without(sets["tuned"], o), k),
+        "overlap, base orders": _mean_best_of(own, all_but(sets["base"], o), k),
+        "overlap, own orders": _mean_best_of(own, all_but(sets["tuned"], o), k),
         "base members": int(theirs.sum()),
         **{label: (place == name).mean() for label, name in PLACES.items()},
         "base harmful": _share(prompts.harmful[prompts.prompt[theirs]]),
@@ -92,14 +92,14 @@ def _in_the_base(sets: Sets, o: int, k: int, prompts: PromptTokens) -> dict[str,
 
 def _mean_best_of(own: Reading, others: Sequence[Reading], k: int) -> float:
     """Overlap of region k with its best match in the others, their mean."""
-    best = [table[:, k].max() for table in similarities(own, others)]
+    best = [table[:, k].max() for table in region_similarities(own, others)]
     return torch.stack(best).mean().item()
 
 
 def newest_table(
     scored: RegionScores,
     own: Reading,
-    prompts: PromptTokens,
+    prompts: PromptPlaces,
     refused: Tensor,
     tokenizer,
     *,
@@ -117,7 +117,7 @@ def newest_table(
         rows.append({
             "region": f"{j} (refusal)" if j == scored.region else j, "members": int(counts[j]),
             "missing counterpart": values[j].item(),
-            "commonest tokens": common_tokens(tokenizer, prompts.tokens[mine], 4),
+            "commonest tokens": commonest_tokens(tokenizer, prompts.tokens[mine], 4),
             "at final tokens": (place == "final token").mean(),
             "in the template's end": (place == "template's end").mean(),
             "of harmful prompts": _share(prompts.harmful[prompt]),

@@ -1,7 +1,7 @@
 """The tokens that both checkpoints read, and where an activation stands in its prompt.
 
 - `stream_activations`: one pass for all layers, through the cache.
-- `PromptTokens`: of every activation of a set of prompts its prompt and its place in it.
+- `PromptPlaces`: of every activation of a set of prompts its prompt and its place in it.
 - `moved_table`: how far the fine-tune moved the same token.
 
 Does not know: dictionaries, where the texts come from.
@@ -40,7 +40,7 @@ def stream_activations(
 
 
 @dataclass(frozen=True, eq=False)
-class PromptTokens:
+class PromptPlaces:
     """Where the n activations of P prompts stand; all on the CPU.
 
     tokens (n,) int32 ids. prompt (n,) int64: of which prompt. is_final (n,) bool: the last token of
@@ -60,7 +60,7 @@ class PromptTokens:
         return region if len(region) == len(self.harmful) else region[self.is_final]
 
 
-def prompt_tokens(x: ActivationSet, harmful: Tensor) -> PromptTokens:
+def prompt_places(x: ActivationSet, harmful: Tensor) -> PromptPlaces:
     """Places in the prompts of a set (P windows), of which `harmful` (P,) bool are.
 
     Raises ValueError where a prompt did not fit one window.
@@ -84,10 +84,10 @@ def prompt_tokens(x: ActivationSet, harmful: Tensor) -> PromptTokens:
         "prompt",
     )
     template = last[:m, 0].flip(0)
-    return PromptTokens(x.tokens[x.clustered], prompt, is_final, place, template, harmful)
+    return PromptPlaces(x.tokens[x.clustered], prompt, is_final, place, template, harmful)
 
 
-def common_tokens(tokenizer, tokens: Tensor, n: int = 3) -> str:
+def commonest_tokens(tokenizer, tokens: Tensor, n: int = 3) -> str:
     """The n commonest of token ids (M,), as text in ‹›, the commonest first."""
     ids, counts = tokens.unique(return_counts=True)
     top = ids[counts.sort(descending=True, stable=True).indices[:n]]
@@ -97,7 +97,7 @@ def common_tokens(tokenizer, tokens: Tensor, n: int = 3) -> str:
 def moved_table(
     web: Mapping[str, ActivationSet],
     chat: Mapping[str, ActivationSet],
-    prompts: PromptTokens,
+    prompts: PromptPlaces,
     layers: Sequence[int],
     n_calibration: int,
 ) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from epkit.studies.base_vs_tuned.agreement import FLOOR, NOISE, OTHER, SAME, brief
+from epkit.studies.base_vs_tuned.agreement import FLOOR, NOISE, OTHER, SAME, brief_interval
 from epkit.studies.base_vs_tuned.counterparts import GROUPS
 from epkit.studies.base_vs_tuned.final_tokens import FINAL, kind_label
 
@@ -19,7 +19,7 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
+class VerdictTables:
     """What the verdict reads: tables of `agreement`, `final_tokens`, `refusing`, `counterparts`.
 
     percentile : of all positions, {layer: p}. shown (layer, p) of the sentences on cosines.
@@ -35,7 +35,7 @@ class Tables:
     shown: tuple[int, float]
 
 
-def verdict(tables: Tables, *, embedded: bool) -> list[str]:
+def tuning_verdict(tables: VerdictTables, *, embedded: bool) -> list[str]:
     """The sentences, one a line. embedded: the pair is the one that is fine-tuned here."""
     lines = [*_on_cosines(tables), _on_members(tables)]
     for layer in tables.percentile:
@@ -48,12 +48,12 @@ def verdict(tables: Tables, *, embedded: bool) -> list[str]:
     ]
 
 
-def _cosines(tables: Tables, name: str, layer: int, p: float) -> pd.Series:
+def _cosines(tables: VerdictTables, name: str, layer: int, p: float) -> pd.Series:
     """The row of a comparison, by exemplars."""
     return tables.cosines.loc[(layer, p, "exemplar", name)]
 
 
-def _on_cosines(tables: Tables) -> list[str]:
+def _on_cosines(tables: VerdictTables) -> list[str]:
     layer, p = tables.shown
     floor, other, same, noise = (
         _cosines(tables, name, *tables.shown) for name in (FLOOR, OTHER, SAME, NOISE)
@@ -78,7 +78,7 @@ def _on_cosines(tables: Tables) -> list[str]:
     ]  # fmt: skip
 
 
-def _on_members(tables: Tables) -> str:
+def _on_members(tables: VerdictTables) -> str:
     floor, other, same, noise = (
         tables.members.loc[(*tables.shown, name)].AMI.value for name in (FLOOR, OTHER, SAME, NOISE)
     )
@@ -89,10 +89,13 @@ def _on_members(tables: Tables) -> str:
     )
 
 
-def _on_final_tokens(tables: Tables, layer: int) -> list[str]:
+def _on_final_tokens(tables: VerdictTables, layer: int) -> list[str]:
     p = tables.percentile[layer]
     mine = tables.final.loc[layer].loc[kind_label(p)]
-    largest, ami = mine["prompts in the largest"], mine["AMI of region and harm"].map(brief)
+    largest, ami = (
+        mine["prompts in the largest"],
+        mine["AMI of region and harm"].map(brief_interval),
+    )
     lines = [
         f"Layer {layer}, p {p:g}, final tokens: the largest region holds {largest.base.value:.0%} "
         f"of the prompts in the base and {largest.tuned.value:.0%} in the tuned model; region and "
@@ -161,7 +164,7 @@ def _on_harm(final: pd.DataFrame) -> str:
     )
 
 
-def _published(tables: Tables, embedded: bool) -> str:
+def _published(tables: VerdictTables, embedded: bool) -> str:
     p = tables.cosines.index.unique("p")[-1]
     medians = {
         layer: _cosines(tables, FLOOR, layer, p)[MEDIAN].value for layer in tables.percentile

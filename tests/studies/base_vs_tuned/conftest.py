@@ -8,7 +8,7 @@ from conftest import mixture
 
 from epkit.studies.base_vs_tuned.dictionaries import prompt_dictionaries, web_dictionaries
 from epkit.studies.base_vs_tuned.final_tokens import FINAL
-from epkit.studies.base_vs_tuned.tokens import prompt_tokens
+from epkit.studies.base_vs_tuned.tokens import prompt_places
 
 DIM = 12
 N_PROMPTS = 24
@@ -67,7 +67,7 @@ def prompt_set():
 @pytest.fixture
 def prompts(prompt_set):
     """The first half of the prompts is harmful."""
-    return prompt_tokens(prompt_set, torch.arange(N_PROMPTS) < N_PROMPTS // 2)
+    return prompt_places(prompt_set, torch.arange(N_PROMPTS) < N_PROMPTS // 2)
 
 
 @pytest.fixture
@@ -96,6 +96,6 @@ def on_prompts(chat, prompts):
         x = {name: y.to(device) for name, y in chat.items()}
         found = {(5, p): sets for p, sets in prompt_dictionaries(x, percentiles, orders).items()}
         x = {name: y[prompts.is_final] for name, y in x.items()}
-        return found | {(5, FINAL): prompt_dictionaries(x, [20], orders)[20]}
+        return found | {(5, FINAL): prompt_dictionaries(x, [40], orders)[40]}
 
     return make

@@ -12,13 +12,13 @@ from epkit.studies.base_vs_tuned.agreement import (
     OTHER,
     SAME,
     SHARED,
-    brief,
-    comparisons,
-    cosine_table,
+    brief_interval,
+    checkpoint_pairs,
+    cosine_agreement,
     lost_cosine,
     match_all,
-    member_table,
-    spread,
+    member_agreement,
+    order_spread,
 )
 
 BASES = ("exemplar", "mean")
@@ -27,7 +27,7 @@ BASES = ("exemplar", "mean")
 def test_which_dictionaries_are_compared():
     names = ("base", "tuned", "shared", "fresh", "noise", "random base", "random tuned")
     sets = {name: [f"{name} {i}" for i in range(3)] for name in names}
-    found = comparisons(sets)
+    found = checkpoint_pairs(sets)
     assert next(iter(found)) == FLOOR
     assert found[FLOOR] == [("base 0", "base 1"), ("base 0", "base 2"), ("base 1", "base 2")]
     assert found[OTHER][1] == ("base 0", "tuned 2")
@@ -45,7 +45,7 @@ def test_which_dictionaries_are_compared():
     [([0.5], "0.50"), ([1, 2, 6], "3.00 [1.00, 6.00]"), ([0.25, 0.25], "0.25")],
 )
 def test_spreads_in_brief(values, text):
-    assert brief(spread(torch.tensor(values))) == text
+    assert brief_interval(order_spread(torch.tensor(values))) == text
 
 
 def untouched(web_sets):
@@ -57,7 +57,7 @@ def untouched(web_sets):
 def tables(sets):
     found = {(5, 10, basis): match_all(sets, basis) for basis in BASES}
     cutoffs = {key: matching.noise_cutoff(ms[FLOOR]) for key, ms in found.items()}
-    return cosine_table(found, cutoffs), lost_cosine(found), member_table({(5, 10): sets})
+    return cosine_agreement(found, cutoffs), lost_cosine(found), member_agreement({(5, 10): sets})
 
 
 def test_a_fine_tune_that_changed_nothing(web_sets):
@@ -115,4 +115,4 @@ def test_far_dictionaries_give_the_same_tables(far, web_sets):
 
 
 def brief_or_number(value):
-    return brief(value) if isinstance(value, Interval) else round(value, 4)
+    return brief_interval(value) if isinstance(value, Interval) else round(value, 4)

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 import epkit
 from epkit.studies.base_vs_tuned.dictionaries import (
+    checkpoint_sizes,
     in_orders,
     prompt_dictionaries,
     pushed,
-    reading,
-    size_table,
+    read_with,
 )
 
 SETS = {"base", "tuned", "noise", "shared", "fresh", "random base", "random tuned"}
@@ -43,7 +43,7 @@ def test_every_order_is_the_partition_of_it(web):
     found = in_orders(x, cal, [4, 10], [1, 5], read=web["tuned"])
     for p, order, i in ((4, 1, 0), (4, 5, 1), (10, 5, 1)):
         alone = epkit.partition(x, [p], calibration=cal, order=order)[p]
-        assert same(found[p][i], reading(alone, web["tuned"]))
+        assert same(found[p][i], read_with(alone, web["tuned"]))
 
 
 def test_sets_of_running_text(web, web_sets):
@@ -75,7 +75,7 @@ def test_sets_of_prompts(chat):
 
 def test_sizes(web_sets):
     made = web_sets(percentiles=[10])[10]
-    table = size_table({(5, 10): made})
+    table = checkpoint_sizes({(5, 10): made})
     row = table.loc[5, 10]
     assert row["base: K by order"] == [len(d) for d, _ in made["base"]]
     assert row["tuned: θ"] == made["tuned"][0].dictionary.threshold
@@ -91,7 +91,7 @@ def test_dictionaries_stay_on_their_device(far, web_sets, on_prompts):
         assert {region.device.type for _, region in readings} == {"cpu"}
         if name != "noise":  # which is as near as rounding lets it be
             assert all(map(same, readings, here[name]))
-    size_table({(5, 10): there})
+    checkpoint_sizes({(5, 10): there})
 
 
 @pytest.mark.slow

@@ -10,10 +10,10 @@ from epkit.studies.base_vs_tuned.dictionaries import Reading
 from epkit.studies.base_vs_tuned.final_tokens import (
     FINAL,
     coarsest_percentile,
-    final_table,
+    final_token_table,
     kind_label,
-    occupancy,
     orders_table,
+    prompt_occupancy,
     refusal_region,
     refusal_regions,
 )
@@ -35,7 +35,7 @@ def lying(prompts, counts):
 
 
 def test_occupancy_counts_final_tokens_by_harm(prompts):
-    table = occupancy(lying(prompts, [14, 10]).region, prompts)
+    table = prompt_occupancy(lying(prompts, [14, 10]).region, prompts)
     assert table.to_dict("list") == {"harmful": [12, 0], "benign": [2, 10]}
     assert table.index.tolist() == [0, 1]  # region 2 has no final token
 
@@ -45,7 +45,7 @@ def test_the_row_of_a_checkpoint(prompts):
     sets |= {name: [lying(prompts, [12, 12])] for name in ("tuned", "random tuned")}
     final = {name: [r._replace(region=r.region[prompts.is_final]) for r in readings]
              for name, readings in sets.items()}  # fmt: skip
-    table = final_table({(5, 4): sets, (5, FINAL): final}, prompts, 20)
+    table = final_token_table({(5, 4): sets, (5, FINAL): final}, prompts, 20)
     row = table.loc[5, "all, p 4", "base"]
     assert row.K == 3
     assert row["prompts in the largest"].value == pytest.approx(14 / 24)
@@ -105,7 +105,7 @@ def test_far_dictionaries_find_the_same_region(far, on_prompts, prompts, refused
               for name, readings in sets.items()}
         for key, sets in made.items()
     }  # fmt: skip
-    one, other = (final_table(x, prompts, 20).astype(str) for x in (made, there))
+    one, other = (final_token_table(x, prompts, 20).astype(str) for x in (made, there))
     assert one.equals(other)
     found = refusal_regions(there, prompts, refused)
     assert found == refusal_regions(made, prompts, refused)

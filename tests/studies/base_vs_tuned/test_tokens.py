@@ -9,9 +9,9 @@ from tiny_models import tiny_llama
 
 from epkit.lm.activations import ActivationStream
 from epkit.studies.base_vs_tuned.tokens import (
-    common_tokens,
+    commonest_tokens,
     moved_table,
-    prompt_tokens,
+    prompt_places,
     stream_activations,
 )
 
@@ -27,7 +27,7 @@ def made(*prompts):
 
 def test_places_in_prompts():
     x = made([0, 5, 6, 8, 9], [0, 7, 8, 9])
-    found = prompt_tokens(x, torch.tensor([True, False]))
+    found = prompt_places(x, torch.tensor([True, False]))
     assert found.tokens.tolist() == [5, 6, 8, 9, 7, 8, 9]
     assert found.prompt.tolist() == [0, 0, 0, 0, 1, 1, 1]
     assert found.is_final.tolist() == [False] * 3 + [True] + [False] * 2 + [True]
@@ -41,16 +41,16 @@ def test_places_in_prompts():
 
 def test_the_template_is_no_longer_than_the_shortest_prompt():
     x = made([0, 8, 9], [0, 8, 9], [4, 0, 8, 9])
-    assert prompt_tokens(x, torch.ones(3) > 0).template.tolist() == [0, 8, 9]
+    assert prompt_places(x, torch.ones(3) > 0).template.tolist() == [0, 8, 9]
 
 
 def test_a_prompt_that_was_cut_is_an_error():
     with pytest.raises(ValueError, match="3 prompts gave 2 windows: raise the stream's context"):
-        prompt_tokens(made([0, 1], [0, 2]), torch.ones(3) > 0)
+        prompt_places(made([0, 1], [0, 2]), torch.ones(3) > 0)
 
 
 def test_commonest_tokens_first_and_ties_by_id(tokenizer):
-    assert common_tokens(tokenizer, torch.tensor([4, 2, 9, 2, 4, 7, 2]), 3) == "‹w2› ‹w4› ‹w7›"
+    assert commonest_tokens(tokenizer, torch.tensor([4, 2, 9, 2, 4, 7, 2]), 3) == "‹w2› ‹w4› ‹w7›"
 
 
 class Layers:
