@@ -51,6 +51,12 @@ def web_sets(web):
 
 
 @pytest.fixture
+def two_orders(web_sets):
+    """Sets of the running text in two orders."""
+    return web_sets(percentiles=[10], orders=[0, 1])[10]
+
+
+@pytest.fixture
 def prompt_set():
     """Prompts of 7 to 10 tokens: a start that is no activation, words, and 3 that end all."""
     lengths = torch.tensor([7 + i % 4 for i in range(N_PROMPTS)], dtype=torch.int32)
@@ -99,3 +105,9 @@ def on_prompts(chat, prompts):
         return found | {(5, FINAL): prompt_dictionaries(x, [40], orders)[40]}
 
     return make
+
+
+@pytest.fixture
+def few_prompts(on_prompts):
+    """{(layer 5, kind): sets} of one percentile and two orders."""
+    return on_prompts(percentiles=[10], orders=[0, 1])

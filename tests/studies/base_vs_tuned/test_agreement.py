@@ -104,13 +104,12 @@ def test_regions_without_a_partner_are_not_counted_as_lost():
 
 
 @pytest.mark.slow
-def test_far_dictionaries_give_the_same_tables(far, web_sets):
-    here = web_sets(percentiles=[10], orders=[0, 1])[10]
+def test_far_dictionaries_give_the_same_tables(two_orders, far):
     there = {
         name: [r._replace(dictionary=r.dictionary.to(far)) for r in readings]
-        for name, readings in here.items()
+        for name, readings in two_orders.items()
     }
-    for one, other in zip(tables(here), tables(there), strict=True):
+    for one, other in zip(tables(two_orders), tables(there), strict=True):
         assert one.map(brief_or_number).equals(other.map(brief_or_number))
 
 

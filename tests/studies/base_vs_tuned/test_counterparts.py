@@ -163,9 +163,9 @@ def test_compared_are_all_the_large_and_the_like(on_prompts, prompts, refused, m
 
 
 @pytest.mark.slow
-def test_far_dictionaries_rank_as_near_ones(far, on_prompts, prompts, refused, monkeypatch):
+def test_far_dictionaries_rank_as_near_ones(few_prompts, prompts, refused, monkeypatch, far):
     monkeypatch.setattr("epkit.studies.base_vs_tuned.counterparts.N_LIKE", 3)
-    made = on_prompts(percentiles=[10], orders=[0, 1])
+    made = few_prompts
     there = {
         key: {name: [r._replace(dictionary=r.dictionary.to(far)) for r in readings]
               for name, readings in sets.items()}

@@ -98,8 +98,8 @@ def test_labels():
 
 
 @pytest.mark.slow
-def test_far_dictionaries_find_the_same_region(far, on_prompts, prompts, refused):
-    made = on_prompts(percentiles=[10], orders=[0])
+def test_far_dictionaries_find_the_same_region(few_prompts, prompts, refused, far):
+    made = few_prompts
     there = {
         key: {name: [r._replace(dictionary=r.dictionary.to(far)) for r in readings]
               for name, readings in sets.items()}

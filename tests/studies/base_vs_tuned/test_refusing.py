@@ -68,7 +68,7 @@ def test_the_newest_are_the_large_with_the_highest_score(three, prompts, refused
 
 
 @pytest.mark.slow
-def test_far_dictionaries_give_the_same_tables(far, three, chat, prompts, refused, tokenizer):
+def test_far_dictionaries_give_the_same_tables(three, chat, prompts, refused, tokenizer, far):
     there = {
         name: [r._replace(dictionary=r.dictionary.to(far)) for r in readings]
         for name, readings in three.items()
