@@ -24,6 +24,7 @@ from epkit.studies.saturation.growth import (
     growth_state,
     prefix_regions,
     regions_at,
+    stream_length,
 )
 from epkit.studies.saturation.orders import revisited
 from epkit.studies.saturation.pool import MIXED, Plan, Pool
@@ -119,10 +120,14 @@ def set_builds(
 def long_builds(
     u: Tensor, calibration: Calibration, p: float, orders: Sequence[Tensor]
 ) -> pd.Series:
-    """K of a long stream (N, D), mean over its orders, after 1/1, 1/2, 1/4 and 1/8 of it."""
+    """K of a stream, mean over its orders, after all of it, 1/2, 1/4 and 1/8.
+
+    u : (N, D) directions. orders : rows of each, (n,). Index "1/1" to "1/8".
+    """
     grown = [grow(u[order.to(u.device)], calibration, p) for order in orders]
     return pd.Series({
-        f"1/{part}": np.mean([regions_at(d, len(u) // part) for d in grown]) for part in PARTS
+        f"1/{part}": np.mean([regions_at(d, stream_length(d) // part) for d in grown])
+        for part in PARTS
     })  # fmt: skip
 
 
