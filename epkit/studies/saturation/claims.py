@@ -88,11 +88,13 @@ def _ratio(logs: Interval) -> Interval:
     return Interval(*map(float, np.exp(logs)))
 
 
-def published_claims(layers: Sequence[int]) -> list[Claim]:
-    """The published direction (Rumbelow 2026; Gemma-2-2B, p 8) as ratios at these layers."""
+def published_claims(layers: Sequence[int], domains: Sequence[str]) -> list[Claim]:
+    """The published direction (Rumbelow 2026; Gemma-2-2B, p 8) as ratios at these layers.
+
+    Only what can be measured: statements on domains that are there, on a middle of three layers.
+    """
     inf, third = float("inf"), len(layers) // 3
-    first, last = [layers[0]], [layers[-1]]
-    middle, ends = layers[third:-third], [layers[0], layers[-1]]
+    first, last, there = [layers[0]], [layers[-1]], set(domains)
 
     def depth(domain: str, over: Sequence[int], under: Sequence[int]):
         return lambda measured: depth_ratio(measured, domain, over, under)
@@ -102,15 +104,18 @@ def published_claims(layers: Sequence[int]) -> list[Claim]:
 
     grows, flat = "chat, deepest / shallowest", "code, deepest / shallowest"
     peaks, about = "maths, middle / ends", "code is about half of chat"
-    return [
-        Claim("chat grows with depth", grows, 1, inf, depth("chat", last, first)),
-        Claim("code is flat", flat, 0.8, 1.25, depth("code", last, first)),
-        Claim("maths peaks mid-depth", peaks, 1, inf, depth("maths", middle, ends)),
-        *[
-            Claim(about, f"code / chat, layer {layer}", 0.35, 0.7, half_of_chat(layer))
-            for layer in layers
-        ],
-    ]
+    claims = []
+    if "chat" in there:
+        claims.append(Claim("chat grows with depth", grows, 1, inf, depth("chat", last, first)))
+    if "code" in there:
+        claims.append(Claim("code is flat", flat, 0.8, 1.25, depth("code", last, first)))
+    if "maths" in there and third:
+        middle = depth("maths", layers[third:-third], first + last)
+        claims.append(Claim("maths peaks mid-depth", peaks, 1, inf, middle))
+    if {"code", "chat"} <= there:
+        at = [(f"code / chat, layer {layer}", half_of_chat(layer)) for layer in layers]
+        claims += [Claim(about, measured, 0.35, 0.7, ratio) for measured, ratio in at]
+    return claims
 
 
 def claim_table(claims: Sequence[Claim], measurements: Mapping[str, Measurement]) -> pd.DataFrame:
@@ -123,7 +128,8 @@ def claim_table(claims: Sequence[Claim], measurements: Mapping[str, Measurement]
         found = {name: claim.ratio(measured) for name, measured in measurements.items()}
         row = {name: getattr(claim, name) for name in ("published", "measured", "expected")}
         rows.append(row | found | {"verdict": claim.verdict(found[VERDICT_BY])})
-    return pd.DataFrame(rows)
+    columns = ["published", "measured", "expected", *measurements, "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def mixed_table(sets: Measurement, domains: Sequence[str], layers: Sequence[int]) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def test_the_published_claims_measure_what_they_say():
         "over orders": Measurement(builds(k), 8, "block"),
         "other documents": Measurement(builds(lambda *_: 5), 8, "block"),
     }
-    claims = published_claims(LAYERS)
+    claims = published_claims(LAYERS, ["web", "maths", "code", "chat"])
     table = claim_table(claims, measurements)
     assert table.columns.tolist() == [
         "published", "measured", "expected", "over orders", "other documents", "verdict"
@@ -82,6 +82,14 @@ def test_the_published_claims_measure_what_they_say():
     assert table.expected.tolist() == ["above 1", "0.8 to 1.25", "above 1", *["0.35 to 0.7"] * 3]
     # By the other documents all are 1: chat's interval touches its limit, half is refuted.
     assert table.verdict.tolist() == ["agrees", "agrees", "agrees", *["disagrees"] * 3]
+
+
+def test_only_what_can_be_measured_is_claimed():
+    assert [c.published for c in published_claims(LAYERS, ["web", "code"])] == ["code is flat"]
+    assert published_claims([2, 4], ["web", "maths"]) == []
+    table = claim_table([], {"other documents": Measurement(builds(lambda *_: 5), 8, "block")})
+    assert table.empty
+    assert table.columns[-2:].tolist() == ["other documents", "verdict"]
 
 
 def test_domains_against_the_mixed_stream():
