@@ -45,7 +45,7 @@ from epkit.studies.ood import plots as ood_plots
 from epkit.studies.ood import scores as ood
 from epkit.studies.refusal import regions as refusal
 from epkit.studies.sae_and_probes import feature_match, probing
-from epkit.studies.saturation import growth
+from epkit.studies.saturation import estimates, growth, orders
 from epkit.studies.stability import distances, recurrence, variants
 
 pytestmark = pytest.mark.slow
@@ -287,8 +287,8 @@ COMES = {
     "growth state": lambda d, x: growth.growth_state(d, torch.zeros(d.n, dtype=torch.bool)),
     "prefix regions": lambda d, x: growth.prefix_regions(d, d.directions(X), 200),
     "prefix of near rows": lambda d, x: growth.prefix_regions(d, d.to("cpu").directions(X), 200),
-    "chao1": lambda d, x: growth.chao1(d.counts),
-    "chao2": lambda d, x: growth.chao2(d.assign(x)[0], torch.arange(len(x)) // 10),
+    "chao1": lambda d, x: estimates.chao1(d.counts),
+    "chao2": lambda d, x: estimates.chao2(d.assign(x)[0], torch.arange(len(x)) // 10),
     "between shares": lambda d, x: neighbours.between_shares(
         d.exemplars[:5], d.exemplars[5:10], d.exemplars
     ),
@@ -534,10 +534,10 @@ def test_growth_of_far_directions(far):
     cal = epkit.calibrate(X, [2], device=far)
     u = directions(X, cal.centre).to(far)
     document = (torch.arange(len(X)) // 30).to(far)
-    for order in growth.document_orders(document, 2):
+    for order in orders.document_orders(document, 2):
         growth.grow(u[order], cal, 2)
-    growth.document_blocks(document, 2, 50)
-    growth.revisited(document, document // 2)
+    orders.document_blocks(document, 2, 50)
+    orders.revisited(document, document // 2)
     recurrence.document_halves(document)
 
 
