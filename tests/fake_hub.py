@@ -299,7 +299,9 @@ def gemma2(dtype, seed=0, **shape):
 
 def saved(module, tokenizer, folder):
     """{path: content} of a model's repository; float32 weights are in several shards."""
-    module.save_pretrained(folder, max_shard_size="40KB" if module.dtype == torch.float32 else "5GB")
+    module.save_pretrained(
+        folder, max_shard_size="40KB" if module.dtype == torch.float32 else "5GB"
+    )
     tokenizer.save_pretrained(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return files | {"README.md": b"---\nlicense: gemma\n---\n", "original/weights.bin": b"pickle"}

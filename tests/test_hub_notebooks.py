@@ -30,8 +30,8 @@ SMALL = {
         "picture_percentile": 8,
     },
     "03_axbench": {
-        "n_concepts": 5, "layer": 2, "percentiles": [4, 10], "n_activations": 1500,
-        "n_calibration": 600, "n_draws": 2,
+        "n_concepts": 4, "layer": 2, "percentiles": [4, 10], "n_activations": 1500,
+        "n_calibration": 600, "n_draws": 1, "sae_epochs": 1,
     },
     "04_refusal": {
         "layers": [1, 2], "percentiles": [5, 10, 20], "trial_layers": [1, 2],
@@ -81,25 +81,26 @@ def hub(tmp_path_factory):
     """A hub for the notebooks' processes: they inherit this one's environment."""
     home = tmp_path_factory.mktemp("home")
     hub_rehearsal.fill_cache(home / "epkit")
-    with FakeHub(hub_rehearsal.repositories(tmp_path_factory.mktemp("made"))) as hub:
-        with pytest.MonkeyPatch.context() as patch:
-            settings = {
-                "HF_ENDPOINT": hub.url, "HF_HOME": home / "hf", "HF_TOKEN": GOOD,
-                "HF_HUB_DISABLE_TELEMETRY": 1, "HF_HUB_DISABLE_XET": 1,
-                "EPKIT_CACHE": home / "epkit", "OMP_NUM_THREADS": 1, "PIP_NO_INDEX": 1,
-                "JUPYTER_PREFER_ENV_PATH": 1,
-            }  # fmt: skip
-            patch.delenv("HF_HUB_OFFLINE", raising=False)
-            for name, value in settings.items():
-                patch.setenv(name, str(value))
-            yield hub
+    repos = hub_rehearsal.repositories(tmp_path_factory.mktemp("made"))
+    with FakeHub(repos) as hub, pytest.MonkeyPatch.context() as patch:
+        settings = {
+            "HF_ENDPOINT": hub.url, "HF_HOME": home / "hf", "HF_TOKEN": GOOD,
+            "HF_HUB_DISABLE_TELEMETRY": 1, "HF_HUB_DISABLE_XET": 1, "EPKIT_CACHE": home / "epkit",
+            "OMP_NUM_THREADS": 1, "PIP_NO_INDEX": 1, "JUPYTER_PREFER_ENV_PATH": 1,
+        }  # fmt: skip
+        patch.delenv("HF_HUB_OFFLINE", raising=False)
+        for name, value in settings.items():
+            patch.setenv(name, str(value))
+        yield hub
 
 
 def test_the_rehearsal_differs_from_the_profile_in_numbers_alone():
+    paths = {path.stem: path for path in NOTEBOOKS}
+    assert set(SMALL) == set(paths)
     for stem, values in SMALL.items():
         leaves = [x for v in values.values() for x in (v if isinstance(v, list) else [v])]
         assert all(isinstance(x, int | float) for x in leaves)
-        assert set(values) <= set(profile()[stem])
+        assert set(values) <= set(parameter_defaults(nbformat.read(paths[stem], 4)))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
