@@ -95,12 +95,14 @@ def hub(tmp_path_factory):
 
 
 def test_the_rehearsal_differs_from_the_profile_in_numbers_alone():
-    paths = {path.stem: path for path in NOTEBOOKS}
-    assert set(SMALL) == set(paths)
-    for stem, values in SMALL.items():
+    given = profile()
+    assert set(SMALL) == set(given)
+    assert {values["source"] for values in given.values()} == {"hub"}
+    for path in NOTEBOOKS:
+        values = SMALL[path.stem]
         leaves = [x for v in values.values() for x in (v if isinstance(v, list) else [v])]
         assert all(isinstance(x, int | float) for x in leaves)
-        assert set(values) <= set(parameter_defaults(nbformat.read(paths[stem], 4)))
+        assert set(values) <= set(parameter_defaults(nbformat.read(path, 4)))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
