@@ -283,13 +283,25 @@ def repositories(folder):
 
 
 def _model(folder, dtype, template, seed=0):
-    """Gemma-2-shaped weights in several shards, with a tokenizer and, if given, a template."""
-    torch.manual_seed(seed)
-    config = transformers.Gemma2Config(**SHAPE, sliding_window=8, query_pre_attn_scalar=8)
-    module = transformers.Gemma2ForCausalLM(config).to(dtype)
-    module.save_pretrained(folder, max_shard_size="40KB" if dtype == torch.float32 else "5GB")
+    """Gemma-2-shaped weights with a tokenizer and, if given, a template."""
     tokenizer = tiny_tokenizer(chat=False)
     tokenizer.chat_template = template
+    return saved(gemma2(dtype, seed), tokenizer, folder)
+
+
+def gemma2(dtype, seed=0, **shape):
+    """Gemma-2-shaped random weights, with Gemma's longest text."""
+    torch.manual_seed(seed)
+    shape = SHAPE | {"max_position_embeddings": 8192} | shape
+    config = transformers.Gemma2Config(**shape, sliding_window=8, query_pre_attn_scalar=8)
+    return transformers.Gemma2ForCausalLM(config).to(dtype)
+
+
+def saved(module, tokenizer, folder):
+    """{path: content} of a model's repository; float32 weights are in several shards."""
+    module.save_pretrained(
+        folder, max_shard_size="40KB" if module.dtype == torch.float32 else "5GB"
+    )
     tokenizer.save_pretrained(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return files | {"README.md": b"---\nlicense: gemma\n---\n", "original/weights.bin": b"pickle"}

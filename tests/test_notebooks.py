@@ -21,6 +21,7 @@ FIRST_CELL = (ROOT / "tests" / "first_cell.txt").read_text(encoding="utf-8")
 PACKAGE_ADDRESS = re.compile(
     r"git\+|(?:github|gitlab|pypi)\.\w+/|https?://\S+\.(?:whl|zip|tar\.gz)"
 )
+MOST_LINES, MOST_LINES_OF_A_CELL = 250, 25
 MACHINE_PATH = re.compile(r"(?<![\w/.])/(?:root|home|Users|tmp)/\w+")
 NOT_COMPARED = ("NBVAL_IGNORE_OUTPUT", "NBVAL_SKIP", "nbval-ignore-output", "nbval-skip")
 
@@ -70,6 +71,15 @@ def test_no_code_names_the_address_of_a_package(code_cells):
     for cell in code_cells:
         assert not PACKAGE_ADDRESS.findall(cell.source)
         assert cell.source == FIRST_CELL or not re.search(r"\bpip\b", cell.source)
+
+
+def test_it_is_short_since_helpers_live_in_its_study(code_cells):
+    own = [
+        cell.source for cell in code_cells[1:] if "parameters" not in cell.metadata.get("tags", [])
+    ]
+    lines = [sum(bool(line.strip()) for line in source.splitlines()) for source in own]
+    assert sum(lines) <= MOST_LINES
+    assert max(lines) <= MOST_LINES_OF_A_CELL
 
 
 def test_outputs_of_one_clean_run_are_committed(code_cells):

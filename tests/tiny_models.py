@@ -2,7 +2,7 @@
 
 import torch
 import transformers
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from epkit.lm.models import LanguageModel, wrap_model
 
@@ -27,12 +27,20 @@ SHAPE = {
 }
 
 
-def tiny_tokenizer(*, bos=True, pad="own", padding_side="right", chat=True):
-    """One token per byte, ids below 256, then the special ones. `pad`: "own", "eos" or None."""
+def tiny_tokenizer(*, bos=True, pad="own", padding_side="right", chat=True, texts=()):
+    """One token per byte, ids below 256, then the special ones. `pad`: "own", "eos" or None.
+
+    Given `texts`, their words are tokens too, with the blank before them.
+    """
     vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     core = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=bool(texts))
     core.decoder = decoders.ByteLevel()
+    if texts:
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        core.train_from_iterator(
+            texts, trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False)
+        )
     names = ["<bos>", "<eos>", "<pad>", "<system>", "<user>", "<assistant>", "<end>"]
     core.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
     special = {"eos_token": "<eos>"}
