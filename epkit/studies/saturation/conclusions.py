@@ -21,7 +21,7 @@ STATES = {
 def growth_sentence(runs: pd.DataFrame, sizes: pd.DataFrame, p: float, n: int) -> str:
     """Verdicts of all streams at one p, and what their second halves added.
 
-    runs : a row a build; sizes : `tables.size_table`. n : activations in a stream.
+    runs : a row a build; sizes : `tables.stream_table`. n : activations in a stream.
     """
     said = runs[(runs.p == p) & (runs.domain != MIXED)].verdict
     counts = [f"{(said == state).sum()} {words}" for state, words in STATES.items()]

@@ -23,7 +23,7 @@ def count_text(interval: Interval) -> str:
     return f"{interval.value:,.0f} [{interval.low:,.0f}, {interval.high:,.0f}]"
 
 
-def size_table(runs: pd.DataFrame, calibrations: Mapping[int, Calibration]) -> pd.DataFrame:
+def stream_table(runs: pd.DataFrame, calibrations: Mapping[int, Calibration]) -> pd.DataFrame:
     """K with its interval over orders, growth, verdicts, estimates; a row per p, layer, domain."""
     groups = runs.groupby(CELL, sort=False)
     return pd.DataFrame({

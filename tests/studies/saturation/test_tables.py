@@ -15,8 +15,8 @@ from epkit.studies.saturation.tables import (
     longer_stretch,
     prediction_errors,
     predictions,
-    size_table,
     stopping_rule,
+    stream_table,
 )
 
 WHOLE = Interval(150.0, 120.0, 200.0)
@@ -41,7 +41,7 @@ def runs():
 
 def test_sizes_are_those_of_the_orders(runs):
     calibrations = {k: SimpleNamespace(thresholds={2: 0.2 + k, 8: 0.8 + k}) for k in (1, 2)}
-    table = size_table(runs, calibrations)
+    table = stream_table(runs, calibrations)
     assert table.index.tolist() == list(zip(*[iter([
         2, 1, "web", 2, 1, "mixed", 2, 2, "web", 2, 2, "mixed",
         8, 1, "web", 8, 1, "mixed", 8, 2, "web", 8, 2, "mixed",
