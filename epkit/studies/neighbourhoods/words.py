@@ -80,12 +80,16 @@ class StreamWords:
         return int(holds.argmax())
 
     def draw_pairs(self, n: int, *, seed: int = 0) -> list[tuple[str, str]]:
-        """Random pairs of the commonest words that follow a space and are of no `token_class`."""
+        """Random pairs of the commonest words that follow a space and are of no `token_class`.
+
+        n pairs, or as many as there are words for: some tokenizers have no word tokens.
+        """
         plain = (t for t in self.token[self.word_class < 0] if t.startswith(" "))
         counted = Counter(t.strip().casefold() for t in plain)
         counted = {word: count for word, count in counted.items() if word.isalpha()}
         common = sorted(counted, key=lambda word: (-counted[word], word))[:COMMONEST]
-        drawn = np.random.default_rng(seed).choice(common, (n, 2), replace=False)
+        n = min(n, len(common) // 2)
+        drawn = np.random.default_rng(seed).choice(common, (n, 2), replace=False) if n else []
         return [(str(a), str(b)) for a, b in drawn]
 
     def form(self, members: np.ndarray, *, seed: int = 0) -> str:

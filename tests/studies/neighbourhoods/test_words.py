@@ -56,6 +56,8 @@ def test_pairs_are_of_common_words_that_are_no_class():
     assert sorted(word for pair in pairs for word in pair) == ["cat", "dog", "fish", "tree"]
     assert pairs == words.draw_pairs(2, seed=1)
     assert {tuple(words.draw_pairs(2, seed=s)) for s in range(9)} != {tuple(pairs)}
+    assert len(words.draw_pairs(9)) == 2
+    assert words_of(["a", "b"]).draw_pairs(2) == []
 
 
 @pytest.mark.parametrize(
