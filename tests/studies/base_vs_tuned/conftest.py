@@ -111,3 +111,13 @@ def on_prompts(chat, prompts):
 def few_prompts(on_prompts):
     """{(layer 5, kind): sets} of one percentile and two orders."""
     return on_prompts(percentiles=[10], orders=[0, 1])
+
+
+@pytest.fixture
+def far_prompts(few_prompts, far):
+    """`few_prompts` with its dictionaries on the device that is not there."""
+    return {
+        key: {name: [r._replace(dictionary=r.dictionary.to(far)) for r in readings]
+              for name, readings in sets.items()}
+        for key, sets in few_prompts.items()
+    }  # fmt: skip

@@ -163,14 +163,11 @@ def test_compared_are_all_the_large_and_the_like(on_prompts, prompts, refused, m
 
 
 @pytest.mark.slow
-def test_far_dictionaries_rank_as_near_ones(few_prompts, prompts, refused, monkeypatch, far):
+def test_far_dictionaries_rank_as_near_ones(
+    few_prompts, far_prompts, prompts, refused, monkeypatch
+):
     monkeypatch.setattr("epkit.studies.base_vs_tuned.counterparts.N_LIKE", 3)
-    made = few_prompts
-    there = {
-        key: {name: [r._replace(dictionary=r.dictionary.to(far)) for r in readings]
-              for name, readings in sets.items()}
-        for key, sets in made.items()
-    }  # fmt: skip
+    made, there = few_prompts, far_prompts
     regions = refusal_regions(made, prompts, refused)
     one, other = (refusal_ranks(region_scores(x, regions)).astype(str) for x in (made, there))
     assert one.equals(other)

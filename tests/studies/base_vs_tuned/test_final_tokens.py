@@ -98,13 +98,8 @@ def test_labels():
 
 
 @pytest.mark.slow
-def test_far_dictionaries_find_the_same_region(few_prompts, prompts, refused, far):
-    made = few_prompts
-    there = {
-        key: {name: [r._replace(dictionary=r.dictionary.to(far)) for r in readings]
-              for name, readings in sets.items()}
-        for key, sets in made.items()
-    }  # fmt: skip
+def test_far_dictionaries_find_the_same_region(few_prompts, far_prompts, prompts, refused):
+    made, there = few_prompts, far_prompts
     one, other = (final_token_table(x, prompts, 20).astype(str) for x in (made, there))
     assert one.equals(other)
     found = refusal_regions(there, prompts, refused)
