@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from fake_hub import GOOD, FakeHub
 
-from epkit import run
+from epkit.runner.execution import Job, execute
 from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, resolve
 
 pytestmark = pytest.mark.slow
@@ -108,5 +108,5 @@ def test_the_rehearsal_differs_from_the_profile_in_numbers_alone():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_to_its_end(path, hub, tmp_path):
     parameters = profile()[path.stem] | SMALL[path.stem]
-    record = run.execute(run.Job(path, parameters), tmp_path)
+    record = execute(Job(path, parameters), tmp_path)
     assert record["status"] == "done", record["traceback"] or record["error"]
