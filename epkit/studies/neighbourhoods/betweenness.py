@@ -93,6 +93,22 @@ def shares_at_distance(points: Tensor, wanted: np.ndarray, *, seed: int = 0) -> 
     return pd.DataFrame(vars(between_shares(points[first], points[second], points)))
 
 
+def shares_by_kind(
+    kinds: Mapping[str, Mapping[float, Dictionary]],
+    wanted: Mapping[float, np.ndarray],
+    *,
+    seed: int = 0,
+) -> dict[float, dict[str, pd.DataFrame]]:
+    """`shares_at_distance` of the exemplars of every kind, per percentile; see `excess_table`."""
+    return {
+        p: {
+            name: shares_at_distance(kind[p].exemplars, distance, seed=seed)
+            for name, kind in kinds.items()
+        }
+        for p, distance in wanted.items()
+    }
+
+
 def excess_table(
     shares: Mapping[float, Mapping[str, pd.DataFrame]], wanted: Mapping[float, np.ndarray]
 ) -> pd.DataFrame:

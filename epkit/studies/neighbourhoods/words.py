@@ -7,7 +7,7 @@ Does not know: distances, thresholds; which regions are near.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,18 @@ class StreamWords:
         if not len(holds):
             raise ValueError(f"{spelled!r} is not a word of the stream; give another anchor")
         return int(holds.argmax())
+
+    def anchors(
+        self, pairs: Sequence[tuple[str, str]], region: Mapping[float, np.ndarray]
+    ) -> dict[tuple[str, str], dict[float, tuple[int, int]]]:
+        """Per pair of words and percentile, the two regions that hold them; see `region_of`.
+
+        region : per percentile, (n,) region of every activation.
+        """
+        return {
+            (a, b): {p: (self.region_of(a, at), self.region_of(b, at)) for p, at in region.items()}
+            for a, b in pairs
+        }
 
     def draw_pairs(self, n: int, *, seed: int = 0) -> list[tuple[str, str]]:
         """Random pairs of the commonest words that follow a space and are of no `token_class`.

@@ -9,7 +9,7 @@ Does not know: models, texts, how scores were made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -135,6 +135,13 @@ def method_rows(found: Separation, corpora: Sequence[str], layer: int, p: float)
         for name in corpora
         for method in found.methods
     ])  # fmt: skip
+
+
+def at_every_level(
+    table: Callable[..., pd.DataFrame], found: Separation, corpora: Sequence[str], *at
+) -> dict[str, pd.DataFrame]:
+    """A table below at each of `LEVELS`; at : what it takes after the level."""
+    return {level: table(found, corpora, level, *at) for level in LEVELS}
 
 
 def method_table(

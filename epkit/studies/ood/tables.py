@@ -5,11 +5,13 @@ Does not know: where numbers come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from epkit.dictionary import Dictionary
+from epkit.lm.corpora import Document, document_text
 from epkit.stats import Interval
 
 TITLES = {
@@ -28,6 +30,27 @@ def short(cell: Interval | float | str) -> str:
 def signed_interval(cell: Interval) -> str:
     """A difference with three digits and its sign, with its limits."""
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*cell)
+
+
+def corpus_table(texts: Mapping[str, Sequence[Document]], tokens: int) -> pd.DataFrame:
+    """The texts of every corpus, all of so many tokens: how many, and how the first begins."""
+    return pd.DataFrame([
+        {
+            "corpus": name, "texts": len(some), "tokens": len(some) * tokens,
+            "a text begins": document_text(some[0])[:60],
+        }
+        for name, some in texts.items()
+    ])  # fmt: skip
+
+
+def atlas_table(atlas: Mapping[tuple[int, float], Dictionary]) -> pd.DataFrame:
+    """K and θ in a cell, by layer (rows) and percentile (columns)."""
+    rows = [
+        {"layer": layer, "p": f"{p:g}", "K, θ": f"{len(d):,}, {d.threshold:.3f}"}
+        for (layer, p), d in atlas.items()
+    ]
+    columns = dict.fromkeys(row["p"] for row in rows)
+    return pd.DataFrame(rows).pivot(index="layer", columns="p", values="K, θ")[[*columns]]
 
 
 def distances_shown(table: pd.DataFrame, index: Sequence[str], caption: str) -> Styler:

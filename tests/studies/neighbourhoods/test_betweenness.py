@@ -13,6 +13,7 @@ from epkit.studies.neighbourhoods.betweenness import (
     bridge,
     excess_table,
     shares_at_distance,
+    shares_by_kind,
 )
 from epkit.studies.neighbourhoods.neighbours import between_shares, made_up_like
 
@@ -97,3 +98,14 @@ def test_made_up_dictionaries_are_as_many_directions(built):
     assert {p: len(d) for p, d in made.items()} == {p: len(d) for p, d in ep.items()}
     assert all(d.members is None and d.threshold == ep[p].threshold for p, d in made.items())
     assert isinstance(shares_at_distance(made[6].exemplars, np.array([0.8])), pd.DataFrame)
+
+
+def test_shares_of_every_kind_at_every_percentile(built):
+    _, ep, random = built
+    wanted = {p: np.linspace(0.5, 1.1, 7) for p in LEVELS}
+    found = shares_by_kind({"EP": ep, "random": random}, wanted, seed=3)
+    assert list(found) == LEVELS
+    for p, tables in found.items():
+        assert list(tables) == ["EP", "random"]
+        alone = shares_at_distance(random[p].exemplars, wanted[p], seed=3)
+        pd.testing.assert_frame_equal(tables["random"], alone)

@@ -63,14 +63,7 @@ def anchors(s):
 
 def excess(s):
     wanted = {p: np.linspace(0.5, 1.1, 20) for p in LEVELS}
-    shares = {
-        p: {
-            name: betweenness.shares_at_distance(kind[p].exemplars, wanted[p])
-            for name, kind in s.kinds.items()
-        }
-        for p in LEVELS
-    }
-    return betweenness.excess_table(shares, wanted)
+    return betweenness.excess_table(betweenness.shares_by_kind(s.kinds, wanted), wanted)
 
 
 def drawn(s):

@@ -103,3 +103,15 @@ def test_the_words_of_a_stream(tmp_path, monkeypatch):
     for i in range(1, stream.n):
         assert words.before[i] in ("", words.token[i - 1])
     assert words.before[0] == ""
+
+
+def test_anchors_are_the_regions_that_hold_their_words_at_every_percentile():
+    words = words_of([" dog", " cat", " dog", " tree"])
+    region = {4: np.array([0, 1, 0, 1]), 2: np.array([3, 2, 3, 0])}
+    found = words.anchors([("dog", "cat"), ("tree", "dog")], region)
+    assert found == {
+        ("dog", "cat"): {4: (0, 1), 2: (3, 2)},
+        ("tree", "dog"): {4: (1, 0), 2: (0, 3)},
+    }
+    with pytest.raises(ValueError, match="'bird' is not a word of the stream"):
+        words.anchors([("bird", "dog")], region)

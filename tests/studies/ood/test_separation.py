@@ -105,6 +105,13 @@ def test_tables_over_layers_and_percentiles(found):
     assert rows.text[0] == found.auroc(EP, ["code"], "text", 1, 5)
 
 
+def test_a_table_at_every_level(found):
+    tables = separation.at_every_level(separation.difference_table, found, CORPORA, 1, 5)
+    assert list(tables) == ["token", "text"]
+    for level, table in tables.items():
+        assert table.equals(separation.difference_table(found, CORPORA, level, 1, 5))
+
+
 def test_before_and_after_compare_two_separations(found):
     after = Separation(made_up_scores(seed=9), "web")
     cases = {name: (names, "token", 1) for name, names in separation.groups(CORPORA).items()}

@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import mixture
 
+import epkit
 from epkit.stats import Interval
 from epkit.studies.ood import tables
 
@@ -39,3 +41,17 @@ def test_tables_show_every_cell_and_their_caption():
     assert "+0.500 [+0.250, +0.750]" in html
     claims = pd.DataFrame([("a claim", "yes", "2 of 3")], columns=["claim", "published", "here"])
     assert "2 of 3" in tables.published_shown(claims, "").to_html()
+
+
+def test_texts_of_every_corpus_and_the_sizes_of_an_atlas():
+    texts = {"web": ["a" * 99, "b"], "code": ["x = 1"]}
+    table = tables.corpus_table(texts, 8)
+    assert table.values.tolist() == [["web", 2, 16, "a" * 60], ["code", 1, 8, "x = 1"]]
+    x = mixture(300, 8)
+    parts = {layer: epkit.partition(x, [4, 0.5], seed=layer, device="cpu") for layer in (3, 1)}
+    atlas = {(layer, p): d for layer, part in parts.items() for p, d in part.items()}
+    table = tables.atlas_table(atlas)
+    assert table.index.tolist() == [1, 3]
+    assert sorted(table.columns) == ["0.5", "4"]
+    d = atlas[3, 4]
+    assert table.loc[3, "4"] == f"{len(d)}, {d.threshold:.3f}"
