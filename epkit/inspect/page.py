@@ -21,7 +21,8 @@ from epkit.checks import whole
 from epkit.dictionary import Dictionary
 from epkit.inspect.card import COLOUR_NOTES, STYLE, TITLES
 from epkit.inspect.evidence import context_cosines, nearest_exemplars
-from epkit.inspect.regions import EXEMPLAR_WIDTH, LINKS, Regions
+from epkit.inspect.facts import EXEMPLAR_WIDTH, LINKS
+from epkit.inspect.regions import Regions
 from epkit.lm.lens import LogitLens
 from epkit.lm.store import ActivationSet
 from epkit.lm.text import LONGEST, as_html, label_of, visible

@@ -14,7 +14,8 @@ from concurrent.futures import Future
 import ipywidgets as w
 
 from epkit.inspect.card import Link, card_html
-from epkit.inspect.regions import LINKS, Regions
+from epkit.inspect.facts import LINKS
+from epkit.inspect.regions import Regions
 from epkit.lm.text import as_html
 
 

@@ -18,7 +18,8 @@ import numpy as np
 import regex
 
 from epkit.checks import one_of
-from epkit.inspect.regions import WIDTH, Regions
+from epkit.inspect.facts import WIDTH
+from epkit.inspect.regions import Regions
 from epkit.lm.text import TokenTexts, label_of, visible
 from epkit.members import KINDS
 

@@ -14,8 +14,9 @@ from region_examples import (
     example_dictionary,
 )
 
+from epkit.inspect.facts import LINKS
 from epkit.inspect.page import LEVELS, export_html
-from epkit.inspect.regions import LINKS, Regions
+from epkit.inspect.regions import Regions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.store import cached
 

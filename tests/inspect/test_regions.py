@@ -8,7 +8,8 @@ import torch
 from region_examples import LONG, TEXTS, WORDS, WordTokenizer, built_atlas, example_dictionary
 
 from epkit.inspect.evidence import BINS, NearestCounts
-from epkit.inspect.regions import WIDTH, Regions
+from epkit.inspect.facts import WIDTH
+from epkit.inspect.regions import Regions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.lens import logit_lens
 from epkit.lm.store import cached

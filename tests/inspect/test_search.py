@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_examples import WORDS, WordTokenizer, built_atlas, example_dictionary
 
-from epkit.inspect.regions import WIDTH, Regions
+from epkit.inspect.facts import WIDTH
+from epkit.inspect.regions import Regions
 from epkit.inspect.search import SECONDS, RegionList, RegionSearch
 
 
