@@ -13,14 +13,17 @@ import torch
 
 from epkit.dictionary import Dictionary
 from epkit.geometry import distances
-from epkit.inspect.card import Card, Context, Histogram, Link
+from epkit.inspect.background import Background
+from epkit.inspect.card import Card, Context, Link
 from epkit.inspect.evidence import (
     NearestCounts,
-    PromotedTokens,
     activations_of,
     context_cosines,
+    context_regions,
     frequent,
 )
+from epkit.inspect.histogram import Histogram
+from epkit.inspect.promoted import PromotedTokens
 from epkit.lm.lens import LogitLens
 from epkit.lm.models import LanguageModel
 from epkit.lm.store import ActivationSet
@@ -31,6 +34,9 @@ WIDTH = 12
 """Tokens on either side of a member."""
 
 EXEMPLAR_WIDTH = 32
+
+WIDER = 60
+"""Tokens on either side of a member that a context opens to."""
 
 LINKS = 6
 """Nearest regions, and competitors, that a card names."""
@@ -49,6 +55,7 @@ class RegionFacts:
     promoted : promoted and suppressed tokens of regions.
     source : where activations come from, None for nowhere.
     counts : all activations by nearest exemplar, None without activations.
+    background : activations drawn at random.
     """
 
     def __init__(
@@ -70,6 +77,7 @@ class RegionFacts:
         self.promoted = PromotedTokens(dictionary, model, lens)
         self.source = activations_of(dictionary, self.text, model, activations)
         self.counts = None
+        self.background = Background(dictionary, self.source, self.text)
         if activations is not None:
             self.counts = NearestCounts(dictionary, self.source.x)
 
@@ -134,15 +142,29 @@ class RegionFacts:
     ) -> list[Context]:
         low, at, high = self.text.spans(index, width)
         cosines: list = [None] * len(low)
+        whose_regions: list | None = None
         if source is not None and len(low):
             whose = np.full(len(low), region)
             found = context_cosines(self.dictionary, source, whose, low, high)
             cosines = [c.tolist() for c in found]
-        said = [self.texts(self.text.tokens[a:b]) for a, b in zip(low, high, strict=True)]
+            whose_regions = context_regions(self.dictionary, source, self.counts, low, high)
+        first, _, last = self.text.spans(index, WIDER)
         return [
-            Context([visible(t, LONGEST) for t in texts], int(own - a), float(gap), c)
-            for texts, a, own, gap, c in zip(said, low, at, distance, cosines, strict=True)
+            Context(
+                [visible(t, LONGEST) for t in self.texts(self.text.tokens[low[i] : high[i]])],
+                int(at[i] - low[i]),
+                float(distance[i]),
+                cosines[i],
+                None if whose_regions is None else whose_regions[i].tolist(),
+                self._said(first[i], low[i]),
+                self._said(high[i], last[i]),
+            )
+            for i in range(len(low))
         ]
+
+    def _said(self, low: int, high: int) -> str:
+        """Visible text of the tokens of places [low, high), which may be none."""
+        return "".join(visible(t, LONGEST) for t in self.texts(self.text.tokens[low:high]))
 
     def _lens_pairs(self, region: int, kind: str) -> list[tuple[str, float]] | None:
         lens = self.promoted.of(np.array([region]))
@@ -153,15 +175,17 @@ class RegionFacts:
 
     def _histogram(self, region: int, kept: dict) -> Histogram:
         """Of all activations where they are counted, else of the kept members, one by one."""
+        drawn = self.background.bars(region), self.background.said(region)
         if self.counts is not None and self.counts.done:
             bars = self.counts.histogram[region].tolist()
-            return Histogram(bars, [], f"{sum(bars):,} activations nearest to this exemplar")
+            of = f"{sum(bars):,} activations nearest to this exemplar"
+            return Histogram(bars, [], of, *drawn)
         if "all" in kept:
             gaps = kept["all"][1].tolist()
-            return Histogram([], gaps, f"all {len(gaps)} members")
+            return Histogram([], gaps, f"all {len(gaps)} members", *drawn)
         gaps = kept["random"][1].tolist()
         n = int(self.dictionary.counts[region])
-        return Histogram([], gaps, f"{len(gaps)} members drawn at random of {n:,}")
+        return Histogram([], gaps, f"{len(gaps)} members drawn at random of {n:,}", *drawn)
 
     def _nearest_links(self, region: int) -> list[Link]:
         gap = self.nearest(region)

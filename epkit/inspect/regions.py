@@ -134,6 +134,7 @@ class Regions(RegionFacts):
             return
         if self.counts is not None:
             yield from self.counts.steps()
+        yield from self.background.steps()
         if isinstance(self.source, FromModel):
             places = self.places_on_card(region)
             window = self.text.window(places)
