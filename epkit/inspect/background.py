@@ -78,20 +78,21 @@ class Background:
         thresholds; farther ones are left out. Empty where nothing is drawn."""
         if self.directions is None:
             return []
-        gap = self._gaps(region) / max(self._dictionary.threshold, 1e-9) * BINS
+        gap = self.gaps(region) / max(self._dictionary.threshold, 1e-9) * BINS
         return gap.long().bincount(minlength=REACH * BINS)[: REACH * BINS].tolist()
 
     def said(self, region: int) -> str:
         """How far they lie, in a sentence."""
         if self.directions is None:
             return "" if self._source is None else "random activations are being drawn …"
-        gap = self._gaps(region)
+        gap = self.gaps(region)
         inside = float((gap <= self._dictionary.threshold).float().mean())
         return (
             f"grey: {len(gap):,} random activations, median {float(gap.median()):.2f}, "
             f"{inside:.1%} within θ"
         )
 
-    def _gaps(self, region: int) -> torch.Tensor:
+    def gaps(self, region: int) -> torch.Tensor:
+        """Their distances to an exemplar: (S,) float32."""
         exemplar = self._dictionary.exemplars[region : region + 1].cpu()
         return distances(self.directions, exemplar)[:, 0]

@@ -35,7 +35,7 @@ def bookmark(regions: Regions, key: tuple[int, float], region: int) -> dict:
         "layer": key[0],
         "percentile": key[1],
         "region": region,
-        "name": regions.labels[region],
+        "name": regions.names[region],
         "members": int(d.counts[region]),
         "exemplar": int(d.exemplar_index[region]),
         **kept,

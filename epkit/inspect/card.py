@@ -61,10 +61,13 @@ class Link:
 class Card:
     """What a card says of a region. Texts are visible (no control characters) but not escaped.
 
-    `colour` is a key of `COLOUR_NOTES`.
+    `name` says what members share, `label` is the exemplar's token. `colour` is a key of
+    `COLOUR_NOTES`. `foretold` is of the kept members that a token follows, how many are followed by
+    a promoted one, and how many there are; None where promoted tokens are not known.
     """
 
     region: int
+    name: str
     label: str
     count: int
     share: float
@@ -78,6 +81,7 @@ class Card:
     colour: str
     promoted: list[tuple[str, float]] | None
     suppressed: list[tuple[str, float]] | None
+    foretold: tuple[int, int] | None
     histogram: Histogram
     nearest: list[Link]
     competitors: list[Link]
@@ -87,7 +91,7 @@ class Card:
 def card_html(card: Card, *, links: bool = True) -> str:
     """A card with its style sheet. `links=False` leaves the lists of other regions out."""
     side = [
-        _lens("Promoted next tokens", card.promoted),
+        _lens("Promoted next tokens", card.promoted, foretold_note(card)),
         _lens("Suppressed next tokens", card.suppressed),
         _section("Distances to the exemplar", _distances(card)),
     ]
@@ -127,7 +131,7 @@ def _head(card: Card) -> str:
         for name, value in measures(card)
     )
     return (
-        f'<header><h3><span class="ep-number">Region {card.region:,}</span> '
+        f'<header><h3>{as_html(card.name)} <span class="ep-number">Region {card.region:,}</span> '
         f'<code class="ep-token">{as_html(card.label)}</code></h3><dl>{numbers}</dl></header>'
     )
 
@@ -172,14 +176,25 @@ def _told(context: Context, i: int) -> str:
     return ", a member" if context.regions[i] == own else f", in region {context.regions[i]}"
 
 
-def _lens(title: str, pairs: list[tuple[str, float]] | None) -> str:
+def foretold_note(card: Card) -> str:
+    """Whether the promoted tokens are those that come: in how many kept members one follows."""
+    if not card.foretold or not card.foretold[1]:
+        return ""
+    hits, of = card.foretold
+    if not hits:
+        return f"mark well: they follow none of {of} kept members, so they do not tell what comes"
+    return f"one of them follows {hits} of {of} kept members"
+
+
+def _lens(title: str, pairs: list[tuple[str, float]] | None, note: str = "") -> str:
     if pairs is None:
         return _section(title, '<p class="ep-note">not known without the model</p>')
+    note = f'<p class="ep-note">{as_html(note)}</p>' if note else ""
     rows = "".join(
         f'<li><code class="ep-token">{as_html(text)}</code> <span>{logit:+.1f}</span></li>'
         for text, logit in pairs
     )
-    return _section(title, f'<ol class="ep-lens">{rows}</ol>')
+    return _section(title, f'{note}<ol class="ep-lens">{rows}</ol>')
 
 
 def _distances(card: Card) -> str:

@@ -23,6 +23,7 @@ from epkit.inspect.evidence import (
     frequent,
 )
 from epkit.inspect.histogram import Histogram
+from epkit.inspect.naming import NameBook
 from epkit.inspect.promoted import PromotedTokens
 from epkit.lm.lens import LogitLens
 from epkit.lm.models import LanguageModel
@@ -51,6 +52,7 @@ class RegionFacts:
     ----------
     dictionary : the dictionary.
     labels : K strings, the token of every exemplar.
+    names : K strings, what the members of every region share, or what it was called (`naming`).
     texts, text : texts of token ids; the tokens of the stream.
     promoted : promoted and suppressed tokens of regions.
     source : where activations come from, None for nowhere.
@@ -74,6 +76,7 @@ class RegionFacts:
         self.text = StreamText(dictionary.members, self.texts)
         exemplar = dictionary.exemplar_index.cpu().numpy()
         self.labels = [label_of(t) for t in self.text.token_texts(exemplar)]
+        self.book = NameBook(dictionary, self.text)
         self.promoted = PromotedTokens(dictionary, model, lens)
         self.source = activations_of(dictionary, self.text, model, activations)
         self.counts = None
@@ -83,6 +86,11 @@ class RegionFacts:
 
     def __len__(self) -> int:
         return len(self.dictionary)
+
+    @property
+    def names(self) -> list[str]:
+        """K readable names; made when first asked for."""
+        return self.book.names
 
     def nearest(self, region: int) -> np.ndarray:
         """Cosine distance of every exemplar to a region's: (K,) float32."""
@@ -98,6 +106,7 @@ class RegionFacts:
         competitors, of = self._competitors(region, kept, source)
         return Card(
             region=region,
+            name=self.names[region],
             label=self.labels[region],
             count=int(d.counts[region]),
             share=int(d.counts[region]) / d.n,
@@ -114,6 +123,7 @@ class RegionFacts:
             colour="coloured" if source else "plain" if with_source else "pending",
             promoted=self._lens_pairs(region, "promoted"),
             suppressed=self._lens_pairs(region, "suppressed"),
+            foretold=self.foretold(region),
             histogram=self._histogram(region, kept),
             nearest=self._nearest_links(region),
             competitors=competitors,
@@ -173,6 +183,17 @@ class RegionFacts:
         texts = [label_of(t) for t in self.texts(getattr(lens, kind)[0])]
         return list(zip(texts, getattr(lens, f"{kind}_logits")[0].tolist(), strict=True))
 
+    def foretold(self, region: int) -> tuple[int, int] | None:
+        """How many kept members are followed by a promoted token, of how many that one follows."""
+        lens = self.promoted.of(np.array([region]))
+        if lens is None:
+            return None
+        kept = self._kept(region).values()
+        index = np.unique(np.concatenate([index for index, _ in kept]))
+        _, at, end = self.text.spans(index, 1)
+        follows = self.text.tokens[at[end > at + 1] + 1]
+        return int(np.isin(follows, lens.promoted[0].numpy()).sum()), len(follows)
+
     def _histogram(self, region: int, kept: dict) -> Histogram:
         """Of all activations where they are counted, else of the kept members, one by one."""
         drawn = self.background.bars(region), self.background.said(region)
@@ -191,7 +212,7 @@ class RegionFacts:
         gap = self.nearest(region)
         near = np.argsort(gap, kind="stable")[: LINKS + 1]
         near = near[near != region][:LINKS]
-        return [Link(int(k), self.labels[k], f"{gap[k]:.3f}") for k in near]
+        return [Link(int(k), self.names[k], f"{gap[k]:.3f}") for k in near]
 
     def _competitors(self, region: int, kept: dict, source) -> tuple[list[Link], str]:
         """Which regions come second for the members, and for what members that was counted."""
@@ -208,7 +229,7 @@ class RegionFacts:
             gap = self.dictionary.distances(x[x.isfinite().all(dim=1)])
             gap[:, region] = torch.inf
             pairs, of = frequent(gap.argmin(dim=1).cpu(), LINKS), f"{len(gap)} kept members"
-        return [Link(k, self.labels[k], f"{n}×") for k, n in pairs], of
+        return [Link(k, self.names[k], f"{n}×") for k, n in pairs], of
 
 
 def _check(dictionary, model: LanguageModel | None, tokenizer, lens, activations) -> None:

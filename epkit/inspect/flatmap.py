@@ -78,7 +78,7 @@ class RegionMap(w.VBox):
         self._deaf = True
         if self._drawn != (id(listed), listed.min_members):
             self._drawn = (id(listed), listed.min_members)
-            names = listed.regions.labels
+            names = listed.regions.names
             self.dots.options = [("", int(k)) for k in shown]
             self.dots.tooltips = [f"region {k}: {names[k]}, {listed.counts[k]:,}" for k in shown]
             self.dots.layout.display = ""

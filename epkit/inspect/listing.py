@@ -109,7 +109,7 @@ class RegionList:
         return [(self._line(int(k)), int(k)) for k in rows]
 
     def _line(self, region: int) -> str:
-        name = self.regions.labels[region]
+        name = self.regions.names[region]
         name = name if len(name) <= NAME else name[: NAME - 1] + "…"
         score = f"{self.interest[region]:.2f}".lstrip("0")
         return (

@@ -11,7 +11,7 @@ const byId = (id) => document.getElementById(id);
 function make(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, value);
-  element.append(...children.filter((child) => child !== null).map((c) => (c instanceof Node ? c : String(c))));
+  element.append(...children.filter((child) => child !== null && child !== undefined).map((c) => (c instanceof Node ? c : String(c))));
   return element;
 }
 

@@ -33,16 +33,25 @@ function line(context) {
   return details;
 }
 
-const section = (title, ...content) => make("section", {}, make("h4", {}, title), ...content);
+const section = (title, ...content) =>
+  make("section", {}, make("h4", {}, title), ...content.filter((part) => part !== null));
 const note = (text) => make("p", { class: "ep-note" }, text);
 const token = (text) => make("code", { class: "ep-token" }, text);
 
-function lens(title, rows, k) {
+/** Whether promoted tokens are those that come, as far as kept members tell. */
+function foretold(k) {
+  const [hits, of] = data.foretold[k];
+  if (!of) return "";
+  return hits ? `one of them follows ${hits} of ${of} kept members`
+    : `mark well: they follow none of ${of} kept members, so they do not tell what comes`;
+}
+
+function lens(title, rows, k, told) {
   if (!rows) return section(title, note("not known without the model"));
   const [names, logits] = rows[k];
   const items = names.map((word, i) =>
     make("li", {}, token(data.words[word]), " ", make("span", {}, (logits[i] < 0 ? "" : "+") + shape(logits[i], 1))));
-  return section(title, make("ol", { class: "ep-lens" }, ...items));
+  return section(title, told ? note(told) : null, make("ol", { class: "ep-lens" }, ...items));
 }
 
 function links(title, pairs, what) {
@@ -94,7 +103,7 @@ function card(k) {
         section("Exemplar", make("p", { class: "ep-exemplar" }, ...tokens(exemplar, at - left, at + right + 1))),
         ...kinds, note(data.note)),
       make("div", { class: "ep-side" },
-        lens("Promoted next tokens", data.promoted, k), lens("Suppressed next tokens", data.suppressed, k),
+        lens("Promoted next tokens", data.promoted, k, data.foretold && foretold(k)), lens("Suppressed next tokens", data.suppressed, k),
         histogram(k), links("Nearest regions", near, "cosine distance of exemplars"),
         links("Competitors", second, of))));
 }

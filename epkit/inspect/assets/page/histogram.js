@@ -43,7 +43,7 @@ function histogram(k) {
     tick(0, "start", "0"), tick(Math.min(x(top), ACROSS - 24), "middle", `θ ${shape(top, 2)}`));
   if (reach > 1.5 * top) marks.push(tick(ACROSS, "end", shape(reach, 2)));
   if (own.length) marks.push(tick(0, "start", `highest bar: ${count(Math.max(...own))}`, 9));
-  const drawn = data.sample[k].length;
+  const drawn = data.drawn[k];
   const of = data.bars ? `${count(own.reduce((a, b) => a + b, 0))} activations nearest to this exemplar`
     : drawn === data.counts[k] ? `all ${drawn} members`
     : `${drawn} members drawn at random of ${count(data.counts[k])}`;
