@@ -1,14 +1,14 @@
 """What is worth a look: a score for regions, and the dictionary of an atlas to begin with.
 
-The score, `interest`, is a product of two numbers between 0 and 1:
+The score, `interest`, is a product of numbers between 0 and 1:
 
 - *alike*: the mean cosine of two different members, `(n c^2 - 1) / (n - 1)` for n members whose
   mean direction has length c (coherence). Unlike coherence it does not grow where n is small.
 - *varied*: the chance that two kept members drawn at random are different words, capitals and outer
   spaces aside. A region of one token scores 0: its token says all there is.
-
-Members that only share being first in their window are no find, so the product is multiplied by the
-share of kept members that are not.
+- *spread*: the chance that two of them stand in different windows of text, since activations of one
+  text are alike for being of that text.
+- *inner*: the share of them that are not the first of their window, which are alike for that.
 
 Does not know: HTML, widgets, what regions mean.
 """
@@ -36,11 +36,13 @@ def interest(regions: Regions) -> np.ndarray:
     index = d.members.random_index.numpy()
     there = index >= 0
     places = text.places[np.where(there, index, 0)]
-    first = text.start[text.window(places)]
+    window = text.window(places)
+    first = text.start[window]
     inner = (places > first + (text.row[first] < 0)) & there
     kept = np.maximum(there.sum(1), 1)
-    varied = _varied(_words(regions)[text.tokens[places]], there)
-    return (alike * varied * inner.sum(1) / kept).astype(np.float32)
+    varied = _differ(_words(regions)[text.tokens[places]], there)
+    spread = _differ(window, there)
+    return (alike * varied * spread * inner.sum(1) / kept).astype(np.float32)
 
 
 def _words(regions: Regions) -> np.ndarray:
@@ -52,10 +54,10 @@ def _words(regions: Regions) -> np.ndarray:
     return number
 
 
-def _varied(words: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """(K, M) words and which of them count -> (K,) chance that two are different."""
-    pairs = there[:, :, None] & there[:, None, :] & ~np.eye(words.shape[1], dtype=bool)
-    different = words[:, :, None] != words[:, None, :]
+def _differ(what: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """(K, M) values and which of them count -> (K,) chance that two are different."""
+    pairs = there[:, :, None] & there[:, None, :] & ~np.eye(what.shape[1], dtype=bool)
+    different = what[:, :, None] != what[:, None, :]
     return (different & pairs).sum((1, 2)) / np.maximum(pairs.sum((1, 2)), 1)
 
 

@@ -13,6 +13,8 @@ import json
 import os
 from pathlib import Path
 
+from IPython.display import Markdown
+
 from epkit import files
 from epkit.checks import whole
 from epkit.dictionary import Dictionary
@@ -60,6 +62,16 @@ def export_html(
     path = Path(path)
     files.write_text(path, page)
     return path
+
+
+def page_link(path: str | os.PathLike, text: str) -> Markdown:
+    """A link to a page, to be displayed by the notebook that wrote it.
+
+    In a run the notebook's own page stands in the same folder, so its name is enough.
+    """
+    path = Path(path)
+    beside = os.environ.get(files.PAGES) and path.parent == files.pages_dir()
+    return Markdown(f"[{text}](<{path.name if beside else path.as_posix()}>)")
 
 
 # ---- the page -----------------------------------------------------------------------------------

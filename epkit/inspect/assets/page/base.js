@@ -35,7 +35,7 @@ const count = (x) => x.toLocaleString("en-US");
 // What is on show. `view` matters on narrow screens, where either the list or the card is there.
 const state = {
   rows: [], match: null, page: 0, sort: "interest", least: data.least, region: 0, beside: null,
-  bands: false, kept: [], history: [],
+  bands: false, kept: [], history: [], started: false,
 };
 
 // A context is [kind, distance, at, left, right, wide left, wide right, levels]: `at` is a place in

@@ -34,6 +34,7 @@ function drawKept() {
 
 /** The address says what is on show: region, one beside it, search, order, fewest members. */
 function remember() {
+  if (!state.started) return; // the address that was asked for is still to be read
   const query = byId("query").value;
   const parts = new URLSearchParams();
   if (state.beside !== null) parts.set("beside", state.beside);

@@ -103,5 +103,6 @@ state.region = data.first;
 search(false);
 drawKept();
 const landed = recall();
+state.started = true;
 showCard();
 if (landed) choose(state.region, true);
