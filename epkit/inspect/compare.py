@@ -42,7 +42,7 @@ class Compare:
         self.beside: tuple[int, float, int] | None = None
         others = [(f"layer {layer}, p {p:g}", (layer, p)) for layer, p in keys]
         self.what = choice(
-            "Beside it", [("nothing", "nothing"), ("a region", "region"), *others], "nothing"
+            "Beside it", [("no region", "nothing"), ("a region", "region"), *others], "nothing"
         )
         self.number = number_field("region", 0, "150px")
         self.said = w.HTML()

@@ -8,10 +8,8 @@ region is shown (`panel`), what stands beside it (`compare`), what the tools abo
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
-import ipywidgets as w
 import numpy as np
 
 from epkit import checks
@@ -68,7 +66,6 @@ class RegionExplorer(ExplorerView):
     ) -> None:
         key = dictionary_to_open(atlas, layer, percentile)
         super().__init__(model, atlas, key, lens or {}, activations)
-        self._deaf = False
         self._history: list[int] = []
         self._rows, self._page, self.region = np.zeros(0, dtype=np.int64), 0, 0
         self._listen()
@@ -86,13 +83,7 @@ class RegionExplorer(ExplorerView):
     # ---- what is heard
 
     def _listen(self) -> None:
-        def on(widget: w.Widget, act: Callable) -> None:
-            heard = self._in_turn(lambda change: None if self._deaf else act(change["new"]))
-            widget.observe(heard, "value")
-
-        def press(button: w.Button, act: Callable) -> None:
-            button.on_click(self._in_turn(lambda _: act()))
-
+        on, press = self._on, self._press
         on(self.layer, self._choose_layer)
         on(self.percentile, lambda _: self._open_dictionary())
         on(self.query, lambda _: self._search(turn=True))
@@ -115,24 +106,6 @@ class RegionExplorer(ExplorerView):
         press(self.escape, self._escape)
         press(self.surprise, self._surprise)
         press(self.mark, self._bookmark)
-
-    def _in_turn(self, act: Callable) -> Callable:
-        """The act, begun when the one before it is over, whatever thread it comes in."""
-
-        def alone(value: object) -> None:
-            with self._one_at_a_time:
-                act(value)
-
-        return alone
-
-    @contextmanager
-    def _unheard(self) -> Iterator[None]:
-        """Change controls without acting on the change."""
-        self._deaf = True
-        try:
-            yield
-        finally:
-            self._deaf = False
 
     # ---- dictionary
 
@@ -217,7 +190,7 @@ class RegionExplorer(ExplorerView):
             return
         at = (self._rows == self.region).nonzero()[0]
         place = min(max(int(at[0]) + by, 0), len(self._rows) - 1) if len(at) else 0
-        self._go(int(self._rows[place]), from_list=False)
+        self._go(int(self._rows[place]), from_list=True)
         if place // PAGE != self._page:
             self._fill_list(place // PAGE)
 
@@ -236,7 +209,9 @@ class RegionExplorer(ExplorerView):
         if region != self.region:
             self._history.append(self.region)
         self.region = region
-        if not from_list:
+        if not from_list and self.sort.value == "nearest":
+            self._order()
+        else:
             with self._unheard():
                 values = [value for _, value in self.list.options]
                 self.list.value = region if region in values else None

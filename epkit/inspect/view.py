@@ -3,11 +3,14 @@
 Few widgets, kept and changed in place, so that a click costs little and the focus of the keyboard
 stays where it is. Text reaches the page as widget labels, which are never read as HTML, or escaped.
 
+Clicks are heard one after the other (`_on`, `_press`), whatever thread they come in.
+
 Does not know: what a click does.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import ipywidgets as w
@@ -45,6 +48,7 @@ class ExplorerView(w.VBox):
         self._lens, self._activations = lens, activations
         self._lists: dict[tuple[int, float], RegionList] = {}
         self._one_at_a_time = threading.RLock()
+        self._deaf = False
         self._make_controls(key)
         self._make_tools()
         super().__init__([w.HTML(f"<style>{STYLE}</style>"), *self._layout()])
@@ -122,4 +126,34 @@ class ExplorerView(w.VBox):
 
     def _say(self, text: str, alert: bool = False) -> None:
         role = "alert" if alert else "status"
-        self.status.value = f'<div class="epkit-status" role="{role}">{as_html(text)}</div>'
+        said = f'<div class="epkit-status epkit-said" role="{role}">{as_html(text)}</div>'
+        self.status.value = said
+
+    # ---- what is heard
+
+    def _on(self, widget: w.Widget, act: Callable) -> None:
+        """Call `act(value)` when somebody changes a control."""
+        heard = self._in_turn(lambda change: None if self._deaf else act(change["new"]))
+        widget.observe(heard, "value")
+
+    def _press(self, button: w.Button, act: Callable) -> None:
+        """Call `act()` when a button is pressed."""
+        button.on_click(self._in_turn(lambda _: act()))
+
+    def _in_turn(self, act: Callable) -> Callable:
+        """The act, begun when the one before it is over, whatever thread it comes in."""
+
+        def alone(value: object) -> None:
+            with self._one_at_a_time:
+                act(value)
+
+        return alone
+
+    @contextmanager
+    def _unheard(self) -> Iterator[None]:
+        """Change controls without acting on the change."""
+        self._deaf = True
+        try:
+            yield
+        finally:
+            self._deaf = False

@@ -288,7 +288,9 @@ def test_answers_within_a_third_of_a_second_at_twenty_thousand_regions():
     explorer.tool.value = "map"
     explorer.map.thread.join(120)
     actions = {
-        "search": change(explorer.query, ["word1", "word12 word\\d", "word44", ""]),
+        "search": change(explorer.query, ["word1", "word44", "word9", "word777"]),
+        "expression": change(explorer.query, [r"word12 word\d", r"word3(3|4)4", r"\bword9\b"]),
+        "clear": change(explorer.query, [""]),
         "size": change(explorer.sort, ["coherence", "size", "interest"]),
         "nearest": change(explorer.sort, ["nearest", "size", "nearest"]),
         "neighbour": [explorer.panel.nearest[0].click, explorer.panel.nearest[1].click],

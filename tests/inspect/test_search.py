@@ -28,7 +28,10 @@ def kept(d, k):
     return [i for kind in ("closest", "farthest", "random") for i in d.members.of(k, kind)[0]]
 
 
-@pytest.mark.parametrize("pattern", ["word1", r"word(7|9)\b", r"\n", "<script>", "zz"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["word1", "(?:word1)", "D1 WoRd", r"word(7|9)\b", r"\n", "<script>", "zz", "hacked'>"],
+)
 def test_context_search_against_a_search_of_every_context(example, pattern):
     d, _, search = example
     found = search.by_context(pattern)
@@ -106,6 +109,7 @@ def search_of(windows):
     """A search of windows of text alone, without members."""
     search = RegionSearch.__new__(RegionSearch)
     search._windows = windows
+    search._letters = np.zeros(0, dtype=np.uint32)
     search._offset = np.arange(sum(map(len, windows)) + 1)
     search._low = search._high = search._region = search._index = np.zeros(0, dtype=int)
     search._kept = np.ones(1)

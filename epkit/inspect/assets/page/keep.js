@@ -45,12 +45,11 @@ function remember() {
   history.replaceState(null, "", `#region-${state.region}${rest ? `?${rest}` : ""}`);
 }
 
-/** Read the address; false where it names no region. */
+/** Read the address; the region it names, null where it names none. */
 function recall() {
   const named = /^#region-(\d+)(?:\?(.*))?$/.exec(location.hash);
-  if (!named || Number(named[1]) >= K) return false;
+  if (!named || Number(named[1]) >= K) return null;
   const parts = new URLSearchParams(named[2] || "");
-  state.region = Number(named[1]);
   if (named[2]) {
     const beside = Number(parts.get("beside") ?? NaN);
     state.beside = Number.isInteger(beside) && beside >= 0 && beside < K ? beside : null;
@@ -63,5 +62,5 @@ function recall() {
       order();
     }
   }
-  return true;
+  return Number(named[1]);
 }

@@ -91,7 +91,8 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 addEventListener("hashchange", () => {
-  if (recall()) choose(state.region, true);
+  const named = recall();
+  if (named !== null) choose(named, true);
 });
 roving(byId("list"), "[role=option]", "ArrowDown", "ArrowUp");
 roving(byId("sorts"), "button", "ArrowRight", "ArrowLeft");
@@ -102,7 +103,8 @@ document.body.dataset.view = "list";
 state.region = data.first;
 search(false);
 drawKept();
-const landed = recall();
+const named = recall();
+state.region = named ?? state.region;
 state.started = true;
 showCard();
-if (landed) choose(state.region, true);
+if (named !== null) choose(named, true);
