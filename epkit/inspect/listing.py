@@ -25,7 +25,7 @@ SORTS = {
 }
 """Orders of the list, and what they are called."""
 
-NAME = 26
+NAME = 20
 """Characters of a name in a line."""
 
 COLUMNS = f"{'region':>6} {'members':>7} {'int.':>4}  {'name':<{NAME}} why, or tokens"

@@ -52,7 +52,8 @@ press("keep", () => {
   drawKept();
   showCard();
 });
-byId("controls").addEventListener("submit", (event) => { event.preventDefault(); search(true); });
+byId("controls").addEventListener("submit", (event) => event.preventDefault());
+byId("query").addEventListener("keydown", (event) => { if (event.key === "Enter") search(true); });
 byId("query").addEventListener("input", () => { if (!byId("query").value.startsWith("#")) search(true); });
 byId("least").addEventListener("change", () => { state.least = Math.max(1, Number(byId("least").value) || 1); search(false); });
 byId("list").addEventListener("click", (event) => {
