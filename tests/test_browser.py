@@ -147,6 +147,7 @@ def test_a_dot_of_the_map_leads_to_its_region(explorer):
 
 def test_a_second_region_stands_beside(explorer):
     press(explorer, "compare")
+    until(explorer, "return document.body.textContent.includes('layer 1, p 5')")
     press(explorer, "layer 1, p 5")
     cards = "document.querySelectorAll('.epkit-explorer .epkit-card')"
     both = f"[...{cards}].filter(e => e.offsetParent)"
@@ -450,6 +451,7 @@ def test_large_page_opens_in_two_seconds(browser, tmp_path):
         "return performance.getEntriesByType('navigation')[0].loadEventEnd"
     )
     assert took < 2000
+    assert path.stat().st_size < 10_000_000
 
 
 def names(cell):

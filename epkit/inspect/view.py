@@ -105,7 +105,7 @@ class ExplorerView(w.VBox):
             bar(self.tool, self.bands),
             self.tools,
             self.status,
-            bar(left, self.panel, self.compare.panel, name="epkit-body"),
+            bar(left, bar(self.panel, self.compare.panel, name="epkit-pair"), name="epkit-body"),
             self.code_line,
             key_script(f"epkit-explorer-{id(self)}"),
         ]
