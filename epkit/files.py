@@ -51,6 +51,16 @@ _ADVICE = {
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+PAGES = "EPKIT_PAGES"
+"""The environment variable that tells a notebook where the pages of its run lie."""
+
+
+def pages_dir() -> Path:
+    """Where a notebook writes pages of its own: beside those of the run (`EPKIT_PAGES`, which
+    `epkit.run` sets), else in `runs` of the working folder."""
+    return Path(os.environ.get(PAGES) or "runs")
+
+
 def cache_dir() -> Path:
     """The cache folder: `EPKIT_CACHE`, else `data/cache` of a checkout, else `~/.cache/epkit`."""
     if os.environ.get("EPKIT_CACHE"):

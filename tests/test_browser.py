@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from browser import TOKEN, chromium, jupyterlab, until
 from region_examples import HOSTILE, IMAGE, LONG, SCRIPT, WORDS, WordTokenizer, example_dictionary
 
-from epkit.inspect.card import Histogram, Link, card_html
+from epkit.inspect.card import Link, card_html
 from epkit.inspect.explorer import RegionExplorer
+from epkit.inspect.histogram import Histogram
+from epkit.inspect.interest import interest
 from epkit.inspect.page import export_html
 from epkit.inspect.regions import Regions
 from epkit.inspect.tables import region_table, text_table
@@ -21,7 +24,8 @@ from epkit.lm.text import visible
 
 pytestmark = pytest.mark.slow
 
-Keys = pytest.importorskip("selenium.webdriver", reason="selenium is not installed").Keys
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+Keys, ActionChains = webdriver.Keys, webdriver.ActionChains
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -30,14 +34,16 @@ SETUP = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})
 from region_examples import built_atlas
 from epkit.inspect.explorer import RegionExplorer
+from epkit.inspect.histogram import Histogram
+from epkit.inspect.interest import interest
 model, atlas = built_atlas()"""
 SHOWN = "return document.querySelector('.epkit-explorer .epkit-card')?.dataset.region"
 READY = """const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
 return !!context && context.isReady && context.session?.kernel?.connectionStatus === 'connected'"""
-QUERY = ".epkit-explorer input[placeholder^='type and press']"
+QUERY = ".epkit-explorer .epkit-query input"
 PROMPT = ".epkit-explorer input[placeholder^='type a prompt']"
 LINES = "return [...document.querySelectorAll('.epkit-list button')].map(o => o.textContent)"
-STATUS = "return document.querySelector('.epkit-status').textContent"
+STATUS = "return document.querySelector('.epkit-said').textContent"
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +102,68 @@ def test_explorer_answers_in_a_notebook(explorer):
     assert explorer.execute_script("return document.activeElement.closest('.epkit-links') !== null")
     # Searches: a token, an expression that cannot be read, text around a member.
     type_into(explorer, QUERY, "P")
-    until(explorer, f"{STATUS}.includes('whose token holds “P”')")
+    until(explorer, f"{STATUS}.includes('match “P”')")
     assert 0 < len(explorer.execute_script(LINES)) < 30
     assert explorer.execute_script(SHOWN) == target
-    press(explorer, "text around them (regex)")
     type_into(explorer, QUERY, "(")
     until(explorer, f"{STATUS}.includes('is not a regular expression')")
     type_into(explorer, QUERY, "Par.s")
-    until(explorer, f"{STATUS}.includes('text around it that matches')")
+    until(explorer, f"{STATUS}.includes('by text around')")
     assert all("Paris" in text for text in explorer.execute_script(LINES))
 
 
+def test_keys_search_step_and_go_back(explorer):
+    def key(*keys):
+        ActionChains(explorer).send_keys(*keys).perform()
+
+    type_into(explorer, QUERY, "P")
+    until(explorer, f"{STATUS}.includes('match “P”')")
+    lines = [line.split()[0] for line in explorer.execute_script(LINES)]
+    explorer.find_element("css selector", ".epkit-list button").click()
+    until(explorer, f"{SHOWN} === '{lines[0]}'")
+    for place, pressed in ((1, "j"), (2, "j"), (1, "k")):
+        key(pressed)
+        until(explorer, f"{SHOWN} === '{lines[place]}'")
+    key("/")
+    until(explorer, f"return document.activeElement === document.querySelector('{QUERY}')")
+    key("j")  # typed, not pressed
+    until(explorer, f"return document.querySelector('{QUERY}').value === 'j'")
+    assert explorer.execute_script(SHOWN) == lines[1]
+    key(Keys.ESCAPE)
+    until(explorer, f"{STATUS}.includes('members or more')")
+
+
+def test_a_dot_of_the_map_leads_to_its_region(explorer):
+    until(explorer, "return document.querySelectorAll('.epkit-map button').length > 20")
+    dots = explorer.find_elements("css selector", ".epkit-map button")
+    boxes = {(round(d.rect["x"]), round(d.rect["y"])) for d in dots}
+    assert len(boxes) > len(dots) / 2  # they lie apart
+    region = dots[7].get_attribute("title").split()[1].rstrip(":")
+    explorer.execute_script("arguments[0].click()", dots[7])
+    until(explorer, f"{SHOWN} === '{region}'")
+    explorer.find_element("css selector", ".epkit-card summary").click()
+    assert explorer.find_element("css selector", ".epkit-card .ep-wide").is_displayed()
+
+
+def test_a_second_region_stands_beside(explorer):
+    press(explorer, "compare")
+    until(explorer, "return document.body.textContent.includes('layer 1, p 5')")
+    press(explorer, "layer 1, p 5")
+    cards = "document.querySelectorAll('.epkit-explorer .epkit-card')"
+    both = f"[...{cards}].filter(e => e.offsetParent)"
+    until(explorer, f"return {both}.length === 2")
+    places = f"return {both}.map(e => e.getBoundingClientRect().left)"
+    left, right = explorer.execute_script(places)
+    assert left < right
+    code = explorer.execute_script("return document.querySelector('.epkit-code').textContent")
+    assert "beside=(1, 5, " in code
+    press(explorer, "no region")
+    until(explorer, f"return {both}.length === 1")
+
+
 def test_prompt_tokens_are_coloured_and_lead_to_regions(explorer):
+    press(explorer, "prompt")
+    until(explorer, f'return document.querySelector("{PROMPT}") !== null')
     type_into(explorer, PROMPT, f"In Paris.{IMAGE}")
     until(explorer, "return document.querySelectorAll('.epkit-prompt button').length > 9")
     buttons = explorer.find_elements("css selector", ".epkit-prompt button")
@@ -122,7 +178,6 @@ def test_prompt_tokens_are_coloured_and_lead_to_regions(explorer):
 
 
 def test_hostile_tokens_do_nothing(explorer):
-    press(explorer, "member tokens")
     type_into(explorer, QUERY, "onerror")
     until(explorer, f"{STATUS}.includes('onerror')")
     region = explorer.execute_script(LINES)[0].split()[0]
@@ -147,54 +202,164 @@ def test_text_stands_out_in_both_themes(explorer, theme):
         assert (max(red, green, blue) < 100) == light, (place, colour)
 
 
-def test_exported_page_opens_searches_and_follows_links(browser, tmp_path):
+CARD = "return document.querySelector('#card article').dataset.region"
+ROWS = "return [...document.querySelectorAll('#list > div')].map(r => Number(r.dataset.region))"
+
+
+@pytest.fixture
+def exported(browser, tmp_path):
+    """The browser on a page of 300 regions, with its dictionary and the page's path."""
     d = example_dictionary(k=300, n=6000)
     path = export_html(d, tmp_path / "page.html", WordTokenizer())
     browser.get(path.as_uri())
-    largest = int(d.counts.argmax())
-    shown = "return document.querySelector('#card article').dataset.region"
-    assert browser.execute_script(shown) == str(largest)
-    rows = "return [...document.querySelectorAll('tbody tr')].map(r => Number(r.dataset.region))"
-    assert len(browser.execute_script(rows)) == 100
+    yield browser, d, path
+    assert "hacked" not in browser.title
+    assert browser.execute_script("return document.querySelector('main img')") is None
+    assert [e for e in browser.get_log("browser") if path.name in e["message"]] == []
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def narrow(browser, width=800):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def test_exported_page_opens_searches_and_follows_links(exported):
+    browser, d, _ = exported
+    score = interest(Regions(d, WordTokenizer()))
+    best = int(np.where(d.counts.numpy() >= 5, score, -1).argmax())
+    assert browser.execute_script(CARD) == str(best)
+    assert len(browser.execute_script(ROWS)) == 100
     query = browser.find_element("id", "query")
     query.send_keys("onerror=")
-    found = browser.execute_script(rows)
-    assert 0 < len(found) < 300
-    # By the keyboard: the first region's link, then a neighbour on its card, and back.
-    browser.find_element("css selector", "tbody a").send_keys("\n")
-    until(browser, f"{shown} === '{found[0]}'")
+    found = browser.execute_script(ROWS)
+    assert 0 < len(found) <= 100
+    # By the keyboard: the first region, then a neighbour on its card, and back.
+    browser.find_element("css selector", "#list > div").send_keys("\n")
+    until(browser, f"{CARD} === '{found[0]}'")
     card = Regions(d, WordTokenizer())[found[0]].card
     link = browser.find_element("css selector", "#card .ep-links a")
     assert link.text == str(card.nearest[0].region)
     link.send_keys("\n")
-    until(browser, f"{shown} === '{card.nearest[0].region}'")
-    browser.back()
-    until(browser, f"{shown} === '{found[0]}'")
+    until(browser, f"{CARD} === '{card.nearest[0].region}'")
+    browser.find_element("id", "before").click()
+    until(browser, f"{CARD} === '{found[0]}'")
     text = browser.find_element("css selector", "#card").text
-    for line in (f"Region {found[0]}", card.histogram.of, "No colour", "Nearest regions"):
+    for line in (
+        f"Region {found[0]}",
+        card.name,
+        card.histogram.of,
+        "No colour",
+        "Nearest regions",
+    ):
         assert line in text
     assert IMAGE in text
-    _check_other_controls(browser, query, rows, d)
-    assert "hacked" not in browser.title
-    assert browser.execute_script("return document.querySelector('main img')") is None
-    assert [e for e in browser.get_log("browser") if path.name in e["message"]] == []
 
 
-def _check_other_controls(browser, query, rows, d):
-    browser.find_element("id", "field").send_keys("text")
-    query.clear()
+def test_exported_page_searches_in_all_ways_and_sorts(exported):
+    browser, d, _ = exported
+    query, status = (browser.find_element("id", name) for name in ("query", "status"))
+    pressed = "return document.querySelector('#sorts [aria-pressed=true]').textContent"
+    assert browser.execute_script(pressed) == "interest"
     query.send_keys("(")
-    assert "is not a regular expression" in browser.find_element("id", "status").text
+    assert "is not a regular expression" in status.text
     query.clear()
     query.send_keys("word1 .*word2")
-    assert "of 300 regions" in browser.find_element("id", "status").text
+    assert "of 300 regions match" in status.text
+    assert browser.execute_script(pressed) == "match"
     query.clear()
-    query.send_keys(" ")
-    browser.find_element("css selector", "th[data-name=coherence] button").click()
-    shown = d.coherence[browser.execute_script(rows)]
-    assert (shown.diff() <= 1e-6).all()
+    query.send_keys("#77", Keys.ENTER)
+    assert browser.execute_script(CARD) == "77"
+    query.clear()
+    query.send_keys(Keys.ENTER)
+    browser.find_element("xpath", "//button[text()='coherence']").click()
+    shown = d.coherence[browser.execute_script(ROWS)]
+    assert (shown.diff() <= 1e-3).all()
     browser.find_element("id", "next").click()
-    assert d.coherence[browser.execute_script(rows)].max() <= shown.min() + 1e-6
+    assert d.coherence[browser.execute_script(ROWS)].max() <= shown.min() + 1e-3
+    least = browser.find_element("id", "least")
+    least.clear()
+    least.send_keys("20", Keys.ENTER)
+    assert (d.counts[browser.execute_script(ROWS)] >= 20).all()
+
+
+def test_exported_page_needs_few_tab_stops_and_tells_what_it_does(exported):
+    browser, _, _ = exported
+    stops = 0
+    while not browser.execute_script("return !!document.activeElement.closest('#card')"):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        stops += 1
+        if stops == 1:
+            assert browser.execute_script("return document.activeElement.className") == "skip"
+        assert stops <= 10
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = {(n["role"]["value"], n.get("name", {}).get("value", "")) for n in tree if "role" in n}
+    roles = {role for role, _ in named}
+    assert {"main", "search", "listbox", "option", "status", "heading"} <= roles
+    assert not {role for role, name in named if not name} & {
+        "button",
+        "link",
+        "searchbox",
+        "listbox",
+    }
+    for name in ("keep", "beside", "bands"):
+        button = browser.find_element("id", name)
+        assert button.get_attribute("aria-pressed") == "false"
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+    assert browser.find_element("id", "status").get_attribute("aria-live") == "polite"
+    # Arrows move within the list, j and k along it, / to the search.
+    row = browser.find_element("css selector", "#list [tabindex='0']")
+    row.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    rows = browser.execute_script(ROWS)
+    assert browser.execute_script(CARD) == str(rows[1])
+    for pressed, place in (("j", 2), ("j", 3), ("k", 2)):
+        ActionChains(browser).send_keys(pressed).perform()
+        assert browser.execute_script(CARD) == str(rows[place])
+    ActionChains(browser).send_keys("/").perform()
+    assert browser.execute_script("return document.activeElement.id") == "query"
+
+
+def test_exported_page_shows_the_card_right_after_a_choice_on_narrow_screens(exported):
+    browser, _, path = exported
+    narrow(browser)
+    browser.get("about:blank")
+    browser.get(path.as_uri())
+    assert browser.find_element("id", "list").is_displayed()
+    browser.find_elements("css selector", "#list > div")[20].click()
+    head = "const box = document.querySelector('#card h3').getBoundingClientRect(); "
+    assert browser.execute_script(head + "return box.top > 0 && box.bottom < innerHeight / 2")
+    assert not browser.find_element("id", "list").is_displayed()
+    browser.find_element("id", "back").click()
+    assert browser.find_element("id", "list").is_displayed()
+    # A link to a region lands on its card, wide and narrow.
+    for width in (800, 1500):
+        narrow(browser, width)
+        browser.get("about:blank")
+        browser.get(f"{path.as_uri()}#region-123?beside=7&search=word1")
+        shown = "return [...document.querySelectorAll('#card article')].map(a => a.dataset.region)"
+        assert browser.execute_script(shown) == ["123", "7"]
+        assert browser.execute_script(head + "return box.top >= 0 && box.bottom < innerHeight")
+        assert browser.find_element("id", "query").get_attribute("value") == "word1"
+        across = "return document.documentElement.scrollWidth <= innerWidth"
+        assert browser.execute_script(across)
+
+
+def test_exported_page_has_a_map_and_bookmarks(exported):
+    browser, d, _ = exported
+    dots = browser.find_elements("css selector", "#map circle[data-region]")
+    assert len(dots) == int((d.counts >= 5).sum())
+    region = dots[4].get_attribute("data-region")
+    browser.execute_script(
+        "arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", dots[4]
+    )
+    assert browser.execute_script(CARD) == region
+    browser.find_element("id", "keep").click()
+    rows = browser.execute_script("return JSON.parse(asText(state.kept.map(bookmark), 'json'))")
+    assert rows[0]["region"] == int(region)
+    assert rows[0]["exemplar"] == int(d.exemplar_index[int(region)])
+    said = browser.execute_script("return asText(state.kept.map(bookmark), 'csv')")
+    assert said.splitlines()[0].startswith("model,layer,percentile,region,name,members,exemplar")
 
 
 def hostile_parts():
@@ -216,8 +381,13 @@ def hostile_parts():
         )))  # fmt: skip
     explorer = RegionExplorer(tokenizer, {(1, 1): d})
     for text in HOSTILE:
-        explorer.field.value, explorer.query.value = "context", text + "("
-        parts += [w.value for w in (explorer.status, explorer.about, explorer.panel.card)]
+        explorer.query.value = text + "("
+        shown = (explorer.status, explorer.about, explorer.panel.card, explorer.code_line)
+        parts += [w.value for w in shown]
+    explorer.compare.what.value, explorer.bands.value = "region", True
+    explorer.mark.click()
+    extra = (explorer.compare.panel.card, explorer.compare.panel.title, explorer.bookmarks.links)
+    parts += [w.value for w in extra]
     return parts
 
 
@@ -281,6 +451,7 @@ def test_large_page_opens_in_two_seconds(browser, tmp_path):
         "return performance.getEntriesByType('navigation')[0].loadEventEnd"
     )
     assert took < 2000
+    assert path.stat().st_size < 10_000_000
 
 
 def names(cell):
@@ -332,8 +503,10 @@ def test_notebook_shows_its_explorer(browser, tmp_path):
         neighbour.click()
         until(browser, f"{SHOWN} === '{region}'")
         type_into(browser, QUERY, "the")
-        until(browser, f"{STATUS}.includes('whose token holds “the”')")
+        until(browser, f"{STATUS}.includes('match “the”')")
         assert any(" the " in line for line in browser.execute_script(LINES))
+        press(browser, "prompt")
+        until(browser, f'return document.querySelector("{PROMPT}") !== null')
         type_into(browser, PROMPT, "The cat sat in Paris")
         until(browser, "return document.querySelectorAll('.epkit-prompt button').length >= 5")
         token = browser.find_elements("css selector", ".epkit-prompt button")[-1]

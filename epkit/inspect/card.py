@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 
+from epkit.inspect.histogram import Histogram, histogram_html
 from epkit.lm.text import as_html
 
 STYLE = (Path(__file__).parent / "assets" / "card.css").read_text(encoding="utf-8")
@@ -22,8 +23,8 @@ TITLES = {
 }
 
 COLOUR_NOTES = {
-    "coloured": "Colour: cosine u·e of the token's direction with the exemplar. Outlined: the "
-    "member.",
+    "coloured": "Colour: cosine u·e of the token's direction with the exemplar; hover for the "
+    "number and the token's region. Outlined: the member. A line opens for more text.",
     "plain": "Outlined: the member. No colour: it needs the model or its activations.",
     "pending": "Outlined: the member. Colour and competitors are being computed …",
 }
@@ -31,22 +32,20 @@ COLOUR_NOTES = {
 
 @dataclass(frozen=True)
 class Context:
-    """A member among its neighbours: visible token texts, which one it is, its distance, and the
-    cosine of every token with the exemplar (nan where a token is no activation), if known."""
+    """A member among its neighbours: visible token texts, which one it is, its distance.
+
+    cosines : of every token with the exemplar (nan where a token is no activation), if known.
+    regions : that every token lies in (-1 for none), if known.
+    before, after : visible text farther off on either side.
+    """
 
     tokens: list[str]
     at: int
     distance: float
     cosines: list[float] | None
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Distances of members: bars over equal bins of [0, threshold], or single values; and whose."""
-
-    bars: list[int]
-    values: list[float]
-    of: str
+    regions: list[int] | None = None
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,13 @@ class Link:
 class Card:
     """What a card says of a region. Texts are visible (no control characters) but not escaped.
 
-    `colour` is a key of `COLOUR_NOTES`.
+    `name` says what members share, `label` is the exemplar's token. `colour` is a key of
+    `COLOUR_NOTES`. `foretold` is of the kept members that a token follows, how many are followed by
+    a promoted one, and how many there are; None where promoted tokens are not known.
     """
 
     region: int
+    name: str
     label: str
     count: int
     share: float
@@ -79,6 +81,7 @@ class Card:
     colour: str
     promoted: list[tuple[str, float]] | None
     suppressed: list[tuple[str, float]] | None
+    foretold: tuple[int, int] | None
     histogram: Histogram
     nearest: list[Link]
     competitors: list[Link]
@@ -88,9 +91,9 @@ class Card:
 def card_html(card: Card, *, links: bool = True) -> str:
     """A card with its style sheet. `links=False` leaves the lists of other regions out."""
     side = [
-        _lens("Promoted next tokens", card.promoted),
+        _lens("Promoted next tokens", card.promoted, foretold_note(card)),
         _lens("Suppressed next tokens", card.suppressed),
-        _section("Distances to the exemplar", histogram_svg(card) + _caption(card)),
+        _section("Distances to the exemplar", _distances(card)),
     ]
     if links:
         side += [
@@ -98,7 +101,7 @@ def card_html(card: Card, *, links: bool = True) -> str:
             _section("Competitors", _links(card.competitors, f"second for {card.competitors_of}")),
         ]
     members = [
-        _section(TITLES[kind], "".join(_concordance(c) for c in contexts))
+        _section(TITLES.get(kind, kind), "".join(_concordance(c) for c in contexts))
         for kind, contexts in card.members.items()
     ]
     exemplar = f'<p class="ep-exemplar">{_tokens(card.exemplar)}</p>'
@@ -128,7 +131,7 @@ def _head(card: Card) -> str:
         for name, value in measures(card)
     )
     return (
-        f'<header><h3><span class="ep-number">Region {card.region:,}</span> '
+        f'<header><h3>{as_html(card.name)} <span class="ep-number">Region {card.region:,}</span> '
         f'<code class="ep-token">{as_html(card.label)}</code></h3><dl>{numbers}</dl></header>'
     )
 
@@ -138,14 +141,17 @@ def _section(title: str, content: str) -> str:
 
 
 def _concordance(context: Context) -> str:
-    """One line with the member in the middle and what surrounds it on either side."""
+    """One line with the member in the middle, which opens to more of the text around it."""
     at = context.at
     parts = [
         f'<span class="ep-{side}"><span>{_tokens(context, a, b)}</span></span>'
         for side, a, b in (("before", 0, at), ("own", at, at + 1), ("after", at + 1, None))
     ]
-    gap = f'<span class="ep-gap">{context.distance:.3f}</span>'
-    return f'<div class="ep-line">{gap}{"".join(parts)}</div>'
+    line = f'<span class="ep-gap">{context.distance:.3f}</span>{"".join(parts)}'
+    wide = f"{as_html(context.before)}{_tokens(context)}{as_html(context.after)}"
+    return (
+        f'<details><summary class="ep-line">{line}</summary><p class="ep-wide">{wide}</p></details>'
+    )
 
 
 def _tokens(context: Context, start: int = 0, stop: int | None = None) -> str:
@@ -155,20 +161,44 @@ def _tokens(context: Context, start: int = 0, stop: int | None = None) -> str:
         cosine = None if context.cosines is None else context.cosines[i]
         marks = ' class="ep-member"' if i == context.at else ""
         if cosine is not None and not isnan(cosine):
-            marks += f' style="--c:{max(cosine, 0):.2f}" title="u·e = {cosine:.2f}"'
+            told = _told(context, i)
+            marks += f' style="--c:{max(cosine, 0):.2f}" title="u·e = {cosine:.2f}{told}"'
         tag = "mark" if i == context.at else "span"
         spans.append(f"<{tag}{marks}>{as_html(context.tokens[i])}</{tag}>")
     return "".join(spans)
 
 
-def _lens(title: str, pairs: list[tuple[str, float]] | None) -> str:
+def _told(context: Context, i: int) -> str:
+    """Whether a token is a member, as far as that is known."""
+    if context.regions is None or context.regions[i] < 0:
+        return ""
+    own = context.regions[context.at]
+    return ", a member" if context.regions[i] == own else f", in region {context.regions[i]}"
+
+
+def foretold_note(card: Card) -> str:
+    """Whether the promoted tokens are those that come: in how many kept members one follows."""
+    if not card.foretold or not card.foretold[1]:
+        return ""
+    hits, of = card.foretold
+    if not hits:
+        return f"mark well: they follow none of {of} kept members, so they do not tell what comes"
+    return f"one of them follows {hits} of {of} kept members"
+
+
+def _lens(title: str, pairs: list[tuple[str, float]] | None, note: str = "") -> str:
     if pairs is None:
         return _section(title, '<p class="ep-note">not known without the model</p>')
+    note = f'<p class="ep-note">{as_html(note)}</p>' if note else ""
     rows = "".join(
         f'<li><code class="ep-token">{as_html(text)}</code> <span>{logit:+.1f}</span></li>'
         for text, logit in pairs
     )
-    return _section(title, f'<ol class="ep-lens">{rows}</ol>')
+    return _section(title, f'{note}<ol class="ep-lens">{rows}</ol>')
+
+
+def _distances(card: Card) -> str:
+    return histogram_html(card.histogram, card.threshold, card.distance_mean, card.distance_std)
 
 
 def _links(links: list[Link], what: str) -> str:
@@ -178,40 +208,3 @@ def _links(links: list[Link], what: str) -> str:
         for link in links
     )
     return f'<p class="ep-note">{as_html(what)}</p><ol class="ep-links">{rows}</ol>'
-
-
-def _caption(card: Card) -> str:
-    return f'<p class="ep-note">{as_html(card.histogram.of)}; line: mean ± sd; axis: 0 to θ</p>'
-
-
-def histogram_svg(card: Card, width: int = 240, height: int = 56) -> str:
-    """Bars (counts) or ticks (single members) from 0 to the threshold, with the mean ± sd."""
-    top = max(card.threshold, 1e-9)
-
-    def x(value: float) -> float:
-        return min(value / top, 1) * width
-
-    floor, marks = height - 12, []
-    bars, high = card.histogram.bars, max(card.histogram.bars, default=0) or 1
-    for i, n in enumerate(bars):
-        tall = (floor - 4) * n / high
-        marks.append(
-            f'<rect class="ep-bar" x="{i * width / len(bars) + 0.5:.1f}" y="{floor - tall:.1f}" '
-            f'width="{width / len(bars) - 1:.1f}" height="{tall:.1f}"/>'
-        )
-    for value in card.histogram.values:
-        marks.append(
-            f'<rect class="ep-bar" x="{x(value) - 1:.1f}" y="12" width="2" height="{floor - 12}"/>'
-        )
-    low, mid, end = (x(card.distance_mean + s * card.distance_std) for s in (-1, 0, 1))
-    low = max(low, 0)
-    marks.append(
-        f'<path class="ep-axis" d="M0 {floor}H{width}"/>'
-        f'<path class="ep-spread" d="M{low:.1f} {floor + 6}H{end:.1f}"/>'
-        f'<circle class="ep-mean" cx="{mid:.1f}" cy="{floor + 6}" r="3"/>'
-    )
-    about = f"Distances of {card.histogram.of}, from 0 to {card.threshold:.3f}"
-    return (
-        f'<svg class="ep-histogram" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{as_html(about)}">{"".join(marks)}</svg>'
-    )

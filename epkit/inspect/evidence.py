@@ -5,7 +5,7 @@ A dictionary keeps tokens, not activations. They come back from the set on disk 
 the same activation whatever follows, so a window is fed up to the last token that is asked for.
 
 `NearestCounts` assigns a whole stream to its nearest exemplars, with the second nearest of every
-activation; `PromotedTokens` asks the logit lens for the rows that are needed.
+activation.
 
 Does not know: HTML, what a card says.
 """
@@ -20,7 +20,6 @@ from torch import Tensor
 from epkit.dictionary import Dictionary
 from epkit.geometry import distances
 from epkit.lm.activations import ActivationStream
-from epkit.lm.lens import LogitLens, logit_lens
 from epkit.lm.models import LanguageModel
 from epkit.lm.store import ActivationSet
 from epkit.lm.text import StreamText
@@ -32,9 +31,6 @@ BINS = 24
 
 BLOCK = 512
 """Activations counted in a step: short enough to answer a click between two."""
-
-LENS_TOKENS = 10
-"""Tokens of either kind that are told of a region."""
 
 
 def activations_of(
@@ -64,10 +60,15 @@ class FromSet:
         self.x = activations.layer(dictionary.metadata["layer"])[: len(text.places)]
         self._text = text
 
+    def rows(self, places: np.ndarray) -> np.ndarray:
+        """Rows of the set: (P,) places -> (P,) int64, -1 where a token has none."""
+        row = self._text.row[places]
+        return np.where(row < len(self.x), row, -1)
+
     def fetch(self, places: np.ndarray) -> Tensor:
         """Activations of tokens: (P,) ascending places -> (P, D) float32, nan where none."""
-        row = torch.from_numpy(self._text.row[places])
-        there = (row >= 0) & (row < len(self.x))
+        row = torch.from_numpy(self.rows(places))
+        there = row >= 0
         out = torch.full((len(places), self.x.shape[1]), torch.nan)
         out[there] = self.x[row[there]].float()
         return out
@@ -144,6 +145,8 @@ class NearestCounts:
     Attributes
     ----------
     histogram : (K, BINS) int64, distances to the exemplar in equal bins of [0, threshold].
+    nearest : (n,) int32, region of every activation; -1 where it is not counted yet.
+    counted, total : activations counted so far, and all of them.
     done : whether all activations are counted.
     """
 
@@ -151,7 +154,8 @@ class NearestCounts:
         self.histogram = torch.zeros(len(dictionary), BINS, dtype=torch.int64)
         self.done = False
         self._dictionary = dictionary
-        self._n = len(x)
+        self.counted, self.total = 0, len(x)
+        self.nearest = np.full(len(x), -1, dtype=np.int32)
         self._second: list[Tensor] | Tensor = []
         self._rest = iter(x.split(BLOCK))
         self._lock = threading.Lock()
@@ -165,9 +169,9 @@ class NearestCounts:
 
     def finish(self, show: bool) -> None:
         """Count all that is left."""
-        with progress(self._n, "activations", "count", show=show) as update:
-            for done, _ in enumerate(self.steps(), start=1):
-                update(min(done * BLOCK, self._n))
+        with progress(self.total, "activations", "count", show=show) as update:
+            for _ in self.steps():
+                update(self.counted)
 
     def _count(self, block: Tensor | None) -> None:
         d, k = self._dictionary, len(self._dictionary)
@@ -179,6 +183,8 @@ class NearestCounts:
             return
         near = distances(d.directions(block), d.exemplars).topk(min(2, k), largest=False)
         region, gap = near.indices[:, 0].cpu(), near.values[:, 0].cpu()
+        self.nearest[self.counted : self.counted + len(block)] = region.numpy()
+        self.counted += len(block)
         bins = (gap / max(d.threshold, 1e-9) * BINS).long().clamp_(0, BINS - 1)
         self.histogram += (region * BINS + bins).bincount(minlength=k * BINS).view(k, BINS)
         if k > 1:
@@ -229,6 +235,33 @@ def context_cosines(
     return out
 
 
+def context_regions(
+    dictionary: Dictionary,
+    source: FromSet | FromModel,
+    counts: NearestCounts | None,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> list[np.ndarray] | None:
+    """Regions that the tokens of spans lie in: S int64 arrays, -1 for tokens that are in none.
+
+    Taken from the counts where activations are counted; else found out among all exemplars, where
+    the model was run anyway; None while the count goes on.
+    """
+    spans = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+    places = np.unique(np.concatenate(spans)) if spans else np.zeros(0, dtype=np.int64)
+    region = np.full(len(places), -1, dtype=np.int64)
+    if counts is not None:
+        if not counts.done:
+            return None
+        row = source.rows(places)
+        region[row >= 0] = counts.nearest[row[row >= 0]]
+    elif len(places):
+        x = source.fetch(places)
+        known = x.isfinite().all(dim=1)
+        region[known.numpy()] = dictionary.distances(x[known]).argmin(dim=1).cpu().numpy()
+    return [region[places.searchsorted(span)] for span in spans]
+
+
 def nearest_exemplars(dictionary: Dictionary, most: int) -> tuple[Tensor, Tensor]:
     """Distances and indices of the nearest other exemplars: (K, L) each, L = min(most, K - 1)."""
     e, parts = dictionary.exemplars, []
@@ -238,46 +271,3 @@ def nearest_exemplars(dictionary: Dictionary, most: int) -> tuple[Tensor, Tensor
         gap[own, own + first] = torch.inf
         parts.append(gap.topk(min(most, len(e) - 1), dim=1, largest=False))
     return torch.cat([p.values for p in parts]).cpu(), torch.cat([p.indices for p in parts]).cpu()
-
-
-class PromotedTokens:
-    """Rows of a logit lens, given or asked of the model as they are needed.
-
-    Attributes
-    ----------
-    known : whether promoted tokens can be told at all.
-    """
-
-    def __init__(self, dictionary: Dictionary, model: LanguageModel | None, lens: LogitLens | None):
-        self.known = lens is not None or model is not None
-        self._means, self._model = dictionary.means, model
-        self._lens = lens
-        self._filled: Tensor | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the rows of all regions are at hand."""
-        if self._filled is None:
-            return self._lens is not None
-        return bool(self._filled.all())
-
-    def of(self, rows: np.ndarray) -> LogitLens | None:
-        """Promoted and suppressed tokens of some regions: (R,) -> a lens of R rows."""
-        if not self.known:
-            return None
-        rows = torch.as_tensor(np.asarray(rows, dtype=np.int64))
-        if self._lens is None:
-            self._lens, self._filled = self._empty(), torch.zeros(len(self._means)).bool()
-        if self._filled is not None:
-            missing = rows[~self._filled[rows]].unique()
-            if len(missing):
-                new = logit_lens(self._model, self._means[missing], k=self._lens.promoted.shape[1])
-                for name, value in vars(self._lens).items():
-                    value[missing] = getattr(new, name)
-                self._filled[missing] = True
-        return LogitLens(**{name: value[rows] for name, value in vars(self._lens).items()})
-
-    def _empty(self) -> LogitLens:
-        shape = (len(self._means), min(LENS_TOKENS, self._model.vocab_size))
-        ids, logits = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape)
-        return LogitLens(ids, logits, ids.clone(), logits.clone())

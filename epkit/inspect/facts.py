@@ -13,14 +13,18 @@ import torch
 
 from epkit.dictionary import Dictionary
 from epkit.geometry import distances
-from epkit.inspect.card import Card, Context, Histogram, Link
+from epkit.inspect.background import Background
+from epkit.inspect.card import Card, Context, Link
 from epkit.inspect.evidence import (
     NearestCounts,
-    PromotedTokens,
     activations_of,
     context_cosines,
+    context_regions,
     frequent,
 )
+from epkit.inspect.histogram import Histogram
+from epkit.inspect.naming import NameBook
+from epkit.inspect.promoted import PromotedTokens
 from epkit.lm.lens import LogitLens
 from epkit.lm.models import LanguageModel
 from epkit.lm.store import ActivationSet
@@ -31,6 +35,9 @@ WIDTH = 12
 """Tokens on either side of a member."""
 
 EXEMPLAR_WIDTH = 32
+
+WIDER = 60
+"""Tokens on either side of a member that a context opens to."""
 
 LINKS = 6
 """Nearest regions, and competitors, that a card names."""
@@ -45,10 +52,12 @@ class RegionFacts:
     ----------
     dictionary : the dictionary.
     labels : K strings, the token of every exemplar.
+    names : K strings, what the members of every region share, or what it was called (`naming`).
     texts, text : texts of token ids; the tokens of the stream.
     promoted : promoted and suppressed tokens of regions.
     source : where activations come from, None for nowhere.
     counts : all activations by nearest exemplar, None without activations.
+    background : activations drawn at random.
     """
 
     def __init__(
@@ -67,14 +76,21 @@ class RegionFacts:
         self.text = StreamText(dictionary.members, self.texts)
         exemplar = dictionary.exemplar_index.cpu().numpy()
         self.labels = [label_of(t) for t in self.text.token_texts(exemplar)]
+        self.book = NameBook(dictionary, self.text)
         self.promoted = PromotedTokens(dictionary, model, lens)
         self.source = activations_of(dictionary, self.text, model, activations)
         self.counts = None
+        self.background = Background(dictionary, self.source, self.text)
         if activations is not None:
             self.counts = NearestCounts(dictionary, self.source.x)
 
     def __len__(self) -> int:
         return len(self.dictionary)
+
+    @property
+    def names(self) -> list[str]:
+        """K readable names; made when first asked for."""
+        return self.book.names
 
     def nearest(self, region: int) -> np.ndarray:
         """Cosine distance of every exemplar to a region's: (K,) float32."""
@@ -90,6 +106,7 @@ class RegionFacts:
         competitors, of = self._competitors(region, kept, source)
         return Card(
             region=region,
+            name=self.names[region],
             label=self.labels[region],
             count=int(d.counts[region]),
             share=int(d.counts[region]) / d.n,
@@ -106,6 +123,7 @@ class RegionFacts:
             colour="coloured" if source else "plain" if with_source else "pending",
             promoted=self._lens_pairs(region, "promoted"),
             suppressed=self._lens_pairs(region, "suppressed"),
+            foretold=self.foretold(region),
             histogram=self._histogram(region, kept),
             nearest=self._nearest_links(region),
             competitors=competitors,
@@ -134,15 +152,29 @@ class RegionFacts:
     ) -> list[Context]:
         low, at, high = self.text.spans(index, width)
         cosines: list = [None] * len(low)
+        whose_regions: list | None = None
         if source is not None and len(low):
             whose = np.full(len(low), region)
             found = context_cosines(self.dictionary, source, whose, low, high)
             cosines = [c.tolist() for c in found]
-        said = [self.texts(self.text.tokens[a:b]) for a, b in zip(low, high, strict=True)]
+            whose_regions = context_regions(self.dictionary, source, self.counts, low, high)
+        first, _, last = self.text.spans(index, WIDER)
         return [
-            Context([visible(t, LONGEST) for t in texts], int(own - a), float(gap), c)
-            for texts, a, own, gap, c in zip(said, low, at, distance, cosines, strict=True)
+            Context(
+                [visible(t, LONGEST) for t in self.texts(self.text.tokens[low[i] : high[i]])],
+                int(at[i] - low[i]),
+                float(distance[i]),
+                cosines[i],
+                None if whose_regions is None else whose_regions[i].tolist(),
+                self._said(first[i], low[i]),
+                self._said(high[i], last[i]),
+            )
+            for i in range(len(low))
         ]
+
+    def _said(self, low: int, high: int) -> str:
+        """Visible text of the tokens of places [low, high), which may be none."""
+        return "".join(visible(t, LONGEST) for t in self.texts(self.text.tokens[low:high]))
 
     def _lens_pairs(self, region: int, kind: str) -> list[tuple[str, float]] | None:
         lens = self.promoted.of(np.array([region]))
@@ -151,23 +183,36 @@ class RegionFacts:
         texts = [label_of(t) for t in self.texts(getattr(lens, kind)[0])]
         return list(zip(texts, getattr(lens, f"{kind}_logits")[0].tolist(), strict=True))
 
+    def foretold(self, region: int) -> tuple[int, int] | None:
+        """How many kept members are followed by a promoted token, of how many that one follows."""
+        lens = self.promoted.of(np.array([region]))
+        if lens is None:
+            return None
+        kept = self._kept(region).values()
+        index = np.unique(np.concatenate([index for index, _ in kept]))
+        _, at, end = self.text.spans(index, 1)
+        follows = self.text.tokens[at[end > at + 1] + 1]
+        return int(np.isin(follows, lens.promoted[0].numpy()).sum()), len(follows)
+
     def _histogram(self, region: int, kept: dict) -> Histogram:
         """Of all activations where they are counted, else of the kept members, one by one."""
+        drawn = self.background.bars(region), self.background.said(region)
         if self.counts is not None and self.counts.done:
             bars = self.counts.histogram[region].tolist()
-            return Histogram(bars, [], f"{sum(bars):,} activations nearest to this exemplar")
+            of = f"{sum(bars):,} activations nearest to this exemplar"
+            return Histogram(bars, [], of, *drawn)
         if "all" in kept:
             gaps = kept["all"][1].tolist()
-            return Histogram([], gaps, f"all {len(gaps)} members")
+            return Histogram([], gaps, f"all {len(gaps)} members", *drawn)
         gaps = kept["random"][1].tolist()
         n = int(self.dictionary.counts[region])
-        return Histogram([], gaps, f"{len(gaps)} members drawn at random of {n:,}")
+        return Histogram([], gaps, f"{len(gaps)} members drawn at random of {n:,}", *drawn)
 
     def _nearest_links(self, region: int) -> list[Link]:
         gap = self.nearest(region)
         near = np.argsort(gap, kind="stable")[: LINKS + 1]
         near = near[near != region][:LINKS]
-        return [Link(int(k), self.labels[k], f"{gap[k]:.3f}") for k in near]
+        return [Link(int(k), self.names[k], f"{gap[k]:.3f}") for k in near]
 
     def _competitors(self, region: int, kept: dict, source) -> tuple[list[Link], str]:
         """Which regions come second for the members, and for what members that was counted."""
@@ -184,7 +229,7 @@ class RegionFacts:
             gap = self.dictionary.distances(x[x.isfinite().all(dim=1)])
             gap[:, region] = torch.inf
             pairs, of = frequent(gap.argmin(dim=1).cpu(), LINKS), f"{len(gap)} kept members"
-        return [Link(k, self.labels[k], f"{n}×") for k, n in pairs], of
+        return [Link(k, self.names[k], f"{n}×") for k, n in pairs], of
 
 
 def _check(dictionary, model: LanguageModel | None, tokenizer, lens, activations) -> None:

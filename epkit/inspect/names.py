@@ -17,6 +17,7 @@ pass sometimes, and how often is what a count must be compared with.
 Does not know: regions, models, tokenizers.
 """
 
+import functools
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -90,6 +91,7 @@ def shared_pattern(
     return nearest
 
 
+@functools.lru_cache(1 << 16)
 def token_class(token: str) -> str | None:
     """The class of a token by its looks and, for English function words, by a list; else None."""
     text = token.strip()
@@ -119,21 +121,23 @@ def _class_of_word(token: str, text: str) -> str | None:
     return None
 
 
-def _word(text: str) -> str | None:
+@functools.lru_cache(1 << 16)
+def word_of(text: str) -> str | None:
     """A word or sign without case and outer spaces."""
     return text.strip().casefold() or None
 
 
+@functools.lru_cache(1 << 16)
 def _ending(text: str) -> str | None:
-    word = _word(text) or ""
+    word = word_of(text) or ""
     return f"-{word[-3:]}" if len(word) >= 5 and word.isalpha() else None
 
 
 TRAITS: dict[str, Callable[[tuple[str, str]], str | None]] = {
     "token": lambda pair: pair[0] or None,
-    "word": lambda pair: _word(pair[0]),
+    "word": lambda pair: word_of(pair[0]),
     "ending": lambda pair: _ending(pair[0]),
-    "after": lambda pair: _word(pair[1]),
+    "after": lambda pair: word_of(pair[1]),
     "class": lambda pair: token_class(pair[0]),
 }
 """Kinds of trait from narrow to broad; each gives the value of one (token, token before)."""

@@ -13,10 +13,14 @@ from concurrent.futures import Future
 
 import ipywidgets as w
 
+from epkit.inspect.bands import in_bands
 from epkit.inspect.card import Link, card_html
 from epkit.inspect.facts import LINKS
 from epkit.inspect.regions import Regions
 from epkit.lm.text import as_html
+
+TOLD = 20
+"""Steps after which is said how far the count has come."""
 
 
 class RegionPanel(w.VBox):
@@ -25,14 +29,20 @@ class RegionPanel(w.VBox):
     Parameters
     ----------
     one_at_a_time : held by whoever calls `show`, and by every step that is done between clicks.
+
+    Attributes
+    ----------
+    bands : whether contexts stand in bands of distance rather than by kind.
     """
 
     def __init__(self, one_at_a_time: threading.RLock) -> None:
         self._one_at_a_time = one_at_a_time
-        self._loop = _running_loop()
+        self._loop = running_loop()
         self._task: Future | None = None
         self._on_show: tuple[Regions, int] | None = None
         self._choose: Callable[[int], None] = lambda _: None
+        self.bands = False
+        self.title = w.HTML()
         self.nearest = [w.Button() for _ in range(LINKS)]
         self.competitors = [w.Button() for _ in range(LINKS)]
         self.competitors_of = w.Label("Competitors")
@@ -43,7 +53,7 @@ class RegionPanel(w.VBox):
         ]
         for row in rows:
             row.add_class("epkit-links")
-        super().__init__([*rows, self.card])
+        super().__init__([self.title, *rows, self.card])
         self.add_class("epkit-right")
         for button in (*self.nearest, *self.competitors):
             button.on_click(self._chosen)
@@ -58,10 +68,19 @@ class RegionPanel(w.VBox):
         self._draw()
         # Without an event loop (a script) the card stays as it is, and says so. A task of a region
         # that is no longer on show ends by itself.
-        self._loop = _running_loop() or self._loop
+        self._loop = running_loop() or self._loop
         if self._loop and not self._loop.is_closed() and regions.pending(region):
             refining = self._refine(regions, region)
             self._task = asyncio.run_coroutine_threadsafe(refining, self._loop)
+
+    def redraw(self) -> None:
+        """Draw what is on show again, after `bands` was changed."""
+        if self._on_show is not None:
+            self._draw()
+
+    def close_region(self) -> None:
+        """Show no region any more."""
+        self._on_show = None
 
     def _chosen(self, button: w.Button) -> None:
         with self._one_at_a_time:
@@ -69,7 +88,7 @@ class RegionPanel(w.VBox):
 
     async def _refine(self, regions: Regions, region: int) -> None:
         try:
-            steps, more = regions.refine(region), True
+            steps, done, more = regions.refine(region), 0, True
             while more:
                 with self._one_at_a_time:
                     if self._on_show != (regions, region):
@@ -77,15 +96,25 @@ class RegionPanel(w.VBox):
                     more = next(steps, self) is not self
                     if not more:
                         self._draw(refined=True)
+                    elif done % TOLD == 0:
+                        self._tell(regions)
+                done += 1
                 await asyncio.sleep(0.01)  # clicks that came meanwhile are answered here
         except (RuntimeError, ValueError) as error:
             said = f"the contexts could not be coloured: {error}"
             self.card.value += f'<div class="epkit-status" role="alert">{as_html(said)}</div>'
 
+    def _tell(self, regions: Regions) -> None:
+        """Say how far the count of all activations has come."""
+        counts = regions.counts
+        if counts is not None and not counts.done:
+            told = f"counting {counts.counted:,} of {counts.total:,} activations …"
+            self.competitors_of.value = f"Competitors ({told})"
+
     def _draw(self, refined: bool = False) -> None:
         regions, region = self._on_show
         card = regions.card(region, refined=refined)
-        self.card.value = card_html(card, links=False)
+        self.card.value = card_html(in_bands(card) if self.bands else card, links=False)
         waiting = regions.pending(region) and not card.competitors
         of = "being counted …" if waiting else f"second for {card.competitors_of}"
         self.competitors_of.value = f"Competitors ({of})"
@@ -93,7 +122,8 @@ class RegionPanel(w.VBox):
         _set_links(self.competitors, card.competitors, "second {}")
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread, if it has one that runs."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

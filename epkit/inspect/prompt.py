@@ -91,9 +91,9 @@ class PromptTokens(w.VBox):
         texts = self._regions.texts(chunk.tokens[chunk.clustered][:own])
         self.tokens.options = [(label_of(t), i) for i, t in enumerate(texts)]
         self.tokens.value = None
-        labels = self._regions.labels
+        names = self._regions.names
         self.tokens.tooltips = [
-            f"region {k} ({labels[k]}), distance {gap:.3f}, θ {d.threshold:.3f}"
+            f"region {k} ({names[k]}), distance {gap:.3f}, θ {d.threshold:.3f}"
             for k, gap in zip(region, distance, strict=True)
         ]
         rules = [

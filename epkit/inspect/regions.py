@@ -2,6 +2,8 @@
 
     regions = Regions(dictionary, model)
     regions[12]                    # a card in a notebook; .to_html() as text
+    regions.names[12]              # "≈ mother | husband"
+    regions.rename(12, "family")
 
 A card is facts first (`Card`, plain data; `facts` gathers them), drawn by `card_html` or by an
 exported page. It is made once, at once or in short steps, by one thread at a time.
@@ -10,14 +12,15 @@ Does not know: HTML, widgets; what a card says.
 """
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from epkit.checks import whole
 from epkit.dictionary import Dictionary
-from epkit.inspect.card import Card, card_html
+from epkit.inspect.card import Card, Link, card_html
 from epkit.inspect.evidence import FromModel
 from epkit.inspect.facts import RegionFacts
 from epkit.lm.lens import LogitLens
@@ -45,7 +48,7 @@ class Region:
 
     def __repr__(self) -> str:
         d, k = self.regions.dictionary, self.index
-        return f"Region({k}, {self.regions.labels[k]!r}, {int(d.counts[k]):,} members)"
+        return f"Region({k}, {self.regions.names[k]!r}, {int(d.counts[k]):,} members)"
 
 
 class Regions(RegionFacts):
@@ -93,6 +96,52 @@ class Regions(RegionFacts):
     def __repr__(self) -> str:
         return f"Regions({self.dictionary!r})"
 
+    # ---- names
+
+    def rename(self, region: int, name: str) -> None:
+        """Call a region otherwise, wherever it is mentioned.
+
+        Raises TypeError for a region or name of another type, ValueError for no such region or an
+        empty name.
+        """
+        with self._lock:
+            self.book.give(region, name)
+            self._names_changed()
+
+    def name_by(
+        self, function: Callable[[Card], str], regions: Iterable[int] | None = None
+    ) -> None:
+        """Name regions by a function of their cards: a language model, say.
+
+        function : from a `Card` to a name. regions : by default all.
+        """
+        with self._lock:
+            for region in range(len(self)) if regions is None else regions:
+                self.book.give(region, function(self.card(region)))
+            self._names_changed()
+
+    def save_names(self, path: str | Path) -> None:
+        """Keep the names in a JSON file beside the dictionary; OSError where it cannot be."""
+        self.book.save(path)
+
+    def load_names(self, path: str | Path) -> None:
+        """Take names from such a file; see `NameBook.load` for what is refused."""
+        with self._lock:
+            self.book.load(path)
+            self._names_changed()
+
+    def _names_changed(self) -> None:
+        """Cards that are kept say the names that hold now."""
+
+        def named(links: list[Link]) -> list[Link]:
+            return [replace(link, label=self.names[link.region]) for link in links]
+
+        for k, card in self._cards.items():
+            self._cards[k] = replace(
+                card, name=self.names[k], nearest=named(card.nearest),
+                competitors=named(card.competitors),
+            )  # fmt: skip
+
     # ---- a card, at once or in steps
 
     def card(self, region: int, refined: bool = True) -> Card:
@@ -134,6 +183,7 @@ class Regions(RegionFacts):
             return
         if self.counts is not None:
             yield from self.counts.steps()
+        yield from self.background.steps()
         if isinstance(self.source, FromModel):
             places = self.places_on_card(region)
             window = self.text.window(places)

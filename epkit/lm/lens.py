@@ -78,7 +78,7 @@ def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLe
     """
     check_model(model)
     k = checks.whole("k", k, 1, model.vocab_size)
-    normed = _normed(model, directions)
+    normed = normed_directions(model, directions)
     head = unembedding(model)
     cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
     found: dict[bool, list[tuple[Tensor, Tensor]]] = {True: [], False: []}
@@ -111,7 +111,7 @@ def token_texts(tokenizer, ids: Tensor | list[int]) -> list[str]:
     ]
 
 
-def _normed(model: LanguageModel, directions: Tensor) -> Tensor:
+def normed_directions(model: LanguageModel, directions: Tensor) -> Tensor:
     """final_norm of the directions, in float32 whatever the model's dtype: (K, D) → (K, D)."""
     x = as_activations(directions, model.d_model, model.device)
     length = x.norm(dim=1, keepdim=True)

@@ -27,6 +27,7 @@ import nbformat
 import papermill
 from nbconvert.filters import strip_ansi
 
+from epkit.files import PAGES
 from epkit.runner import inputs, pages, records
 from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, resolve
 
@@ -93,6 +94,8 @@ def execute(job: Job, folder: Path) -> dict[str, Any]:
     failed = result_path(folder, job.stem, "failed")
     error, trace, start = "", "", time.monotonic()
     live = sys.stderr.isatty()
+    told = os.environ.get(PAGES)
+    os.environ[PAGES] = str(folder.resolve())  # the notebook's process takes it over
     if not live:
         print(f"{job.stem}: running", flush=True)
     try:
@@ -114,6 +117,7 @@ def execute(job: Job, folder: Path) -> dict[str, Any]:
         if partial.exists():
             os.replace(partial, failed if error else result_path(folder, job.stem, "done"))
     finally:
+        os.environ.pop(PAGES) if told is None else os.environ.update({PAGES: told})
         partial.unlink(missing_ok=True)
     seconds = time.monotonic() - start
     status = "failed" if error else "done"
@@ -157,7 +161,8 @@ def _entry(folder: Path, source: Path, record: Mapping[str, Any] | None) -> page
     if record is None:
         title = pages.title(nbformat.read(source, as_version=4), source.stem)
         return pages.IndexLine(title, "not run", "", "", None)
-    executed, links = result_path(folder, source.stem, record["status"]), {}
+    executed = result_path(folder, source.stem, record["status"])
+    links = pages.own_pages(folder, source.stem)
     notebook = read_notebook(executed)
     title = pages.title(notebook or nbformat.read(source, as_version=4), source.stem)
     page = executed.with_suffix(".html").name if notebook else None

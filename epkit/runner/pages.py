@@ -105,6 +105,18 @@ class IndexLine:
     links: Mapping[str, str] = field(default_factory=dict)  # text → page, under the verdict
 
 
+def own_pages(folder: Path, stem: str) -> dict[str, str]:
+    """Pages that a notebook wrote beside its own, `<stem>.<what>.html`: title → the file's name."""
+    found = {}
+    for path in sorted(folder.glob(f"{stem}.*.html")):
+        if path.name == f"{stem}.failed.html":
+            continue
+        with path.open(encoding="utf-8", errors="replace") as file:
+            named = re.search(r"<title>(.*?)</title>", file.read(4096), re.DOTALL)
+        found[html.unescape(named[1]) if named else path.stem] = path.name
+    return found
+
+
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     """The cells of `notebook` that carry `tag`, in order."""
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]

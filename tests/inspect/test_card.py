@@ -31,7 +31,8 @@ def test_hostile_tokens_are_text(hostile_cards):
         page = Elements(card_html(card))
         shown += page.text
         allowed = "style article header h3 h4 span code dl div dt dd section p mark ol li b svg"
-        assert page.tags <= {*allowed.split(), "rect", "path", "circle"}
+        allowed += " rect path circle text title details summary"
+        assert page.tags <= set(allowed.split())
         assert not [name for name, _ in page.attributes if name.startswith("on")]
         assert page.text.count(SCRIPT) >= 1
         assert "\u202e" not in page.text
@@ -44,7 +45,11 @@ def test_card_marks_members_and_tells_its_numbers(hostile_cards):
     card = max(hostile_cards, key=lambda c: c.count)
     html = card_html(card)
     page = Elements(html)
-    assert html.count("<mark") == 1 + sum(len(c) for c in card.members.values())
+    # A member stands in its line, and again in the text that the line opens to.
+    assert html.count("<mark") == 1 + 2 * sum(len(c) for c in card.members.values())
+    assert html.count("<details>") == sum(len(c) for c in card.members.values())
+    wide = card.members["closest"][0]
+    assert "".join([wide.before, *wide.tokens, wide.after]) in page.text
     for name, value in measures(card):
         assert name in page.text
         assert value in page.text

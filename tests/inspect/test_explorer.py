@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import threading
 import time
 
@@ -11,10 +12,13 @@ import torch
 from region_examples import IMAGE, TEXTS, WordTokenizer, built_atlas, example_dictionary
 from traitlets import TraitError
 
+import epkit
 from epkit.inspect.explorer import RegionExplorer
-from epkit.inspect.search import PAGE
+from epkit.inspect.interest import MIN_MEMBERS, dictionary_to_open, interest
+from epkit.inspect.listing import PAGE
 from epkit.lm.activations import ActivationStream
 from epkit.lm.store import cached
+from epkit.lm.text import as_html
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +35,124 @@ def listed(explorer):
     return [region for _, region in explorer.list.options]
 
 
-def test_opens_on_the_largest_region_with_its_neighbours(explorer, built):
-    d = built[1][1, 1]
-    largest = int(d.counts.argmax())
-    assert explorer.region == largest
-    assert listed(explorer)[0] == largest
+def test_opens_on_the_most_interesting_region_with_its_neighbours(explorer, built):
+    assert explorer.key == dictionary_to_open(built[1]) == (2, 1)
+    score = interest(explorer.regions)
+    large = built[1][2, 1].counts.numpy() >= MIN_MEMBERS
+    assert explorer.region == np.where(large, score, -1).argmax() == listed(explorer)[0]
     assert len(listed(explorer)) == PAGE
-    assert f'data-region="{largest}"' in explorer.panel.card.value
+    assert f'data-region="{explorer.region}"' in explorer.panel.card.value
     assert [b.region for b in explorer.panel.nearest] == [
-        link.region for link in explorer.regions.card(largest, refined=False).nearest
+        link.region for link in explorer.regions.card(explorer.region, refined=False).nearest
     ]
 
 
 def test_layer_and_percentile_choose_the_dictionary(explorer, built):
     explorer.percentile.value = 5
-    assert explorer.regions.dictionary is built[1][1, 5]
-    explorer.layer.value = 2
     assert explorer.regions.dictionary is built[1][2, 5]
     assert "70 regions" in explorer.about.value
+    explorer.layer.value = 1
+    assert explorer.regions.dictionary is built[1][1, 5]
+
+
+def test_opens_what_is_asked_for_and_says_what_is_not_there(built):
+    explorer = RegionExplorer(*built, layer=1, percentile=5, region=7, sort="size", min_members=2)
+    assert explorer.key == (1, 5)
+    assert explorer.region == 7
+    assert explorer.sort.value == "size"
+    assert (built[1][1, 5].counts[listed(explorer)] >= 2).all()
+    with pytest.raises(ValueError, match="no dictionary of layer 1 and percentile 3"):
+        RegionExplorer(*built, layer=1, percentile=3)
+    with pytest.raises(IndexError, match="region 5000 is outside"):
+        RegionExplorer(*built, region=5000)
+    with pytest.raises(ValueError, match="sort must be one of"):
+        RegionExplorer(*built, sort="beauty")
+
+
+def test_its_line_of_code_opens_the_same(built):
+    explorer = RegionExplorer(*built, percentile=1)
+    explorer.min_members.value = 3
+    explorer.query.value = "P"
+    explorer.sort.value = "size"
+    explorer.list.value = listed(explorer)[2]
+    explorer.compare.what.value = (1, 5)
+    line = explorer.code()
+    assert as_html(line) in explorer.code_line.value
+    model, atlas = built
+    again = eval(line, {"epkit": epkit, "model": model, "atlas": atlas})
+    assert again.code() == line
+    assert listed(again) == listed(explorer)
+    assert again.panel.card.value == explorer.panel.card.value
+    assert again.compare.panel.card.value == explorer.compare.panel.card.value
+
+
+def test_jump_surprise_and_steps(explorer):
+    explorer.jump.value = 33
+    assert explorer.region == 33
+    explorer.jump.value = 9999
+    assert "regions are numbered 0 … 240" in explorer.status.value
+    assert explorer.region == 33
+    rows = explorer._rows
+    explorer.surprise.click()
+    assert explorer.region in rows
+    explorer.list.value = listed(explorer)[0]
+    explorer.down.click()
+    assert explorer.region == rows[1]
+    explorer.up.click()
+    explorer.up.click()
+    assert explorer.region == rows[0]
+    for _ in range(PAGE):
+        explorer.down.click()
+    assert explorer.region == rows[PAGE] == listed(explorer)[0] == explorer.list.value
+
+
+def test_escape_clears_the_search_then_what_stands_beside(explorer):
+    explorer.query.value = "P"
+    explorer.compare.what.value = (2, 5)
+    explorer.escape.click()
+    assert explorer.query.value == ""
+    assert explorer.sort.value == "interest"
+    assert explorer.compare.beside is not None
+    explorer.escape.click()
+    assert explorer.compare.beside is None
+
+
+def test_bookmarks_lead_back_to_their_dictionary(explorer):
+    region = explorer.region
+    explorer.mark.click()
+    assert explorer.mark.description == "★ bookmarked"
+    explorer.layer.value = 1
+    assert explorer.mark.description == "☆ bookmark"
+    explorer.bookmarks.list.value = (2, 1, region)
+    assert explorer.key == (2, 1)
+    assert explorer.region == region
+    explorer.mark.click()
+    assert explorer.bookmarks.kept == {}
+
+
+def test_tools_stand_above_the_list_one_at_a_time(explorer):
+    assert explorer.tools.children == ()
+    explorer.tool.value = "map"
+    explorer.map.thread.join(60)
+    assert explorer.tools.children == (explorer.map,)
+    target = explorer.map.dots.options[3][1]
+    explorer.map.dots.value = target
+    assert explorer.region == target
+    explorer.tool.value = "prompt"
+    assert explorer.tools.children == (explorer.prompt,)
+    explorer.bands.value = True
+    assert "Near: " in explorer.panel.card.value
+
+
+def test_keys_press_buttons_that_are_there(explorer):
+    script = explorer.children[-1].outputs[0]["data"]["application/javascript"]
+    name = next(c for c in explorer._dom_classes if c not in ("epkit-explorer",))
+    assert f'querySelector(".{name}")' in script
+    pressed = set(re.findall(r'press\("(\w+)"\)', script))
+    assert pressed == {"next", "previous", "escape"}
+    buttons = (explorer.up, explorer.down, explorer.escape)
+    assert {c for b in buttons for c in b._dom_classes} >= {f"epkit-key-{key}" for key in pressed}
+    assert "epkit-query" in explorer.query._dom_classes
 
 
 def test_list_pages_and_choosing_a_line_shows_the_region(explorer):
@@ -81,34 +185,30 @@ def test_neighbours_lead_on_and_keep_their_buttons(explorer):
     assert listed(explorer)[0] == other
 
 
-def test_search_narrows_the_list_and_bad_queries_get_a_sentence(explorer):
+def test_search_narrows_the_list_and_turns_the_order(explorer):
     explorer.query.value = "c"
     everything = len(explorer.regions)
     assert 0 < len(listed(explorer)) < everything
-    assert "whose token holds" in explorer.status.value
-    explorer.field.value = "context"
+    assert "by a member token" in explorer.status.value
+    assert explorer.sort.value == "match"
     explorer.query.value = r"Par.s"
-    assert "text around it that matches" in explorer.status.value
-    before = listed(explorer)
+    assert "0 by a member token" in explorer.status.value
+    assert "Paris" in explorer.list.options[0][0]
     explorer.query.value = "(<b>"
     assert "is not a regular expression" in explorer.status.value
     assert "&lt;b&gt;" in explorer.status.value
-    assert listed(explorer) == before
-    explorer.query.value = ""
-    explorer.field.value = "lens"
-    explorer.query.value = "a"
-    assert "promote a token" in explorer.status.value
-    explorer.query.value = "no such token"
-    assert listed(explorer) == []
     assert "0–0 of 0" in explorer.page.value
+    explorer.query.value = ""
+    assert explorer.sort.value == "interest"
+    assert "have 5 members or more" in explorer.status.value
 
 
 def test_prompt_tokens_lead_to_the_region_that_assign_gives(explorer, built):
     model, atlas = built
     prompt = "In Paris." + IMAGE
     explorer.prompt.text.value = prompt
-    stream = ActivationStream(model, [prompt], [1])
-    region, distance = atlas[1, 1].assign(next(stream.chunks()).activations[1])
+    stream = ActivationStream(model, [prompt], [2])
+    region, distance = atlas[2, 1].assign(next(stream.chunks()).activations[2])
     labels = [label for label, _ in explorer.prompt.tokens.options]
     assert labels[:4] == ["I", "n", "␣", "P"]
     assert labels[-1] == IMAGE
@@ -117,9 +217,9 @@ def test_prompt_tokens_lead_to_the_region_that_assign_gives(explorer, built):
     assert explorer.region == int(region[3])
     assert f"distance {distance[3]:.3f}" in explorer.prompt.tokens.tooltips[3]
     assert f"nth-child({len(labels)})" in explorer.prompt.colours.value
-    explorer.layer.value = 2
-    region, _ = atlas[2, 1].assign(
-        next(ActivationStream(model, [prompt], [2]).chunks()).activations[2]
+    explorer.layer.value = 1
+    region, _ = atlas[1, 1].assign(
+        next(ActivationStream(model, [prompt], [1]).chunks()).activations[1]
     )
     explorer.prompt.tokens.value = 0
     assert explorer.region == int(region[0])
@@ -155,7 +255,6 @@ def test_tokenizer_alone_leaves_the_prompt_out(built):
     explorer = RegionExplorer(model.tokenizer, atlas)
     assert explorer.prompt.text.disabled
     assert "No colour" in explorer.panel.card.value
-    explorer.field.value = "lens"
     explorer.query.value = "a"
     assert "needs the model or a logit lens" in explorer.status.value
     with pytest.raises(ValueError, match="atlas is empty"):
@@ -186,15 +285,23 @@ def test_answers_within_a_third_of_a_second_at_twenty_thousand_regions():
     def change(widget, values):
         return [lambda v=v: setattr(widget, "value", v) for v in values]
 
+    explorer.tool.value = "map"
+    explorer.map.thread.join(120)
     actions = {
-        "token": change(explorer.query, ["word1", "word2", "word44", ""]),
-        "size": change(explorer.sort, ["coherence", "size", "coherence"]),
+        "search": change(explorer.query, ["word1", "word44", "word9", "word777"]),
+        "expression": change(explorer.query, [r"word12 word\d", r"word3(3|4)4", r"\bword9\b"]),
+        "clear": change(explorer.query, [""]),
+        "size": change(explorer.sort, ["coherence", "size", "interest"]),
         "nearest": change(explorer.sort, ["nearest", "size", "nearest"]),
         "neighbour": [explorer.panel.nearest[0].click, explorer.panel.nearest[1].click],
         "list": [lambda i=i: setattr(explorer.list, "value", listed(explorer)[i]) for i in (4, 9)],
         "page": [explorer.next.click, explorer.next.click],
-        "field": change(explorer.field, ["context"]),
-        "context": change(explorer.query, [r"word12 word\d", "word3(3|4)4", r"\bword9\b", "e"]),
+        "steps": [explorer.down.click, explorer.down.click],
+        "jump": change(explorer.jump, [44, 12_345]),
+        "map": change(explorer.map.dots, [explorer.map.dots.options[i][1] for i in (7, 70)]),
+        "members": change(explorer.min_members, [9, 20]),
+        "bands": change(explorer.bands, [True, False]),
+        "bookmark": [explorer.mark.click, explorer.mark.click],
     }
     for name, acts in actions.items():
         took = []
@@ -303,7 +410,7 @@ def test_a_click_during_counting_loses_no_count(built, tmp_path, monkeypatch):
         explorer = RegionExplorer(model, atlas, activations=activations)
         await asyncio.sleep(0.05)
         assert not explorer.regions.counts.done
-        assert "kept members" in explorer.panel.competitors_of.value
+        assert "counting" in explorer.panel.competitors_of.value
         explorer.panel.nearest[0].click()
         explorer.regions.card(explorer.region)  # counts the rest at once
         await asyncio.wait_for(asyncio.wrap_future(explorer.panel._task), 30)

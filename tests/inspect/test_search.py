@@ -12,7 +12,9 @@ from region_examples import WORDS, WordTokenizer, built_atlas, example_dictionar
 
 from epkit.inspect.facts import WIDTH
 from epkit.inspect.regions import Regions
-from epkit.inspect.search import SECONDS, RegionList, RegionSearch
+from epkit.inspect.search import PROMOTES, SECONDS, WEIGHTS, RegionSearch
+from epkit.lm.lens import logit_lens
+from epkit.lm.tokens import text_ids
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,10 @@ def kept(d, k):
     return [i for kind in ("closest", "farthest", "random") for i in d.members.of(k, kind)[0]]
 
 
-@pytest.mark.parametrize("pattern", ["word1", r"word(7|9)\b", r"\n", "<script>", "zz"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["word1", "(?:word1)", "D1 WoRd", r"word(7|9)\b", r"\n", "<script>", "zz", "hacked'>"],
+)
 def test_context_search_against_a_search_of_every_context(example, pattern):
     d, _, search = example
     found = search.by_context(pattern)
@@ -58,10 +63,38 @@ def test_lens_search_ranks_by_place():
     lens = regions.promoted.of(np.arange(len(regions)))
     token = int(lens.promoted[7, 0])
     (text,) = regions.texts([token])
-    found = search.by_lens(text)
+    found = search.by_promoted(text)
     assert found.score[7] >= 1
     holders = [(lens.promoted[k] == token).any().item() for k in range(len(regions))]
     assert all(found.score[k] > 0 for k in range(len(regions)) if holders[k])
+
+
+def test_promoted_tokens_are_found_by_one_column_of_the_lens():
+    model, atlas = built_atlas()
+    regions = Regions(atlas[2, 5], model)
+    lens = logit_lens(model, atlas[2, 5].means, k=model.vocab_size)
+    (token,) = text_ids(model.tokenizer, "P")
+    row, column = (lens.promoted == token).nonzero(as_tuple=True)
+    logits = lens.promoted_logits[row, column]
+    z = (logits - logits.mean()) / logits.std(correction=0)
+    np.testing.assert_allclose(regions.promoted.standing([token]), z, atol=1e-4)
+    found = RegionSearch(regions).by_promoted("P")
+    assert not regions.promoted.complete
+    assert (found.score > 0).tolist() == (z >= PROMOTES).tolist()
+
+
+def test_one_search_adds_up_what_each_way_finds(example):
+    _, _, search = example
+    match = search.by_any("word12")
+    token, text = search.by_token("word12"), search.by_context("word12")
+    expected = WEIGHTS["token"] * token.score + WEIGHTS["text"] * text.score
+    np.testing.assert_allclose(match.score, expected, atol=1e-6)
+    assert list(match.by) == ["token", "text"]
+    assert match.said == ["searching promoted tokens needs the model or a logit lens"]
+    assert (match.place == text.place).all()
+    none = search.by_any("(")
+    assert list(none.by) == ["token"]
+    assert "is not a regular expression" in none.said[0]
 
 
 def test_bad_expressions_get_a_sentence(example):
@@ -69,13 +102,14 @@ def test_bad_expressions_get_a_sentence(example):
     with pytest.raises(ValueError, match=r"'\(' is not a regular expression: missing \)"):
         search.by_context("(")
     with pytest.raises(ValueError, match="needs the model or a logit lens"):
-        search.by_lens("a")
+        search.by_promoted("a")
 
 
 def search_of(windows):
     """A search of windows of text alone, without members."""
     search = RegionSearch.__new__(RegionSearch)
     search._windows = windows
+    search._letters = np.zeros(0, dtype=np.uint32)
     search._offset = np.arange(sum(map(len, windows)) + 1)
     search._low = search._high = search._region = search._index = np.zeros(0, dtype=int)
     search._kept = np.ones(1)
@@ -166,21 +200,3 @@ def test_any_expression_ends_within_the_limit(pattern):
 @pytest.mark.parametrize("pattern", [r"[(]{3}", r"\(\(\(\(\(\(\(\(", "[^](((((((((]", "a{1000}"])
 def test_brackets_that_are_characters_are_not_counted(example, pattern):
     example[2].by_context(pattern)
-
-
-def test_list_narrows_sorts_and_shows_what_was_found(example):
-    d, regions, _ = example
-    listed = RegionList(regions)
-    assert listed.search("token", "") == "all 40 regions"
-    by_size = listed.sorted("size", 0)
-    assert d.counts[by_size].tolist() == sorted(d.counts.tolist(), reverse=True)
-    near = listed.sorted("nearest", 7)
-    assert near[0] == 7
-    assert (np.diff(regions.nearest(7)[near]) >= 0).all()
-    line = listed.search("context", "word12")
-    rows = listed.sorted("match", 0)
-    assert line.startswith(f"{len(rows)} of 40 regions")
-    assert all("word12" in text for text, _ in listed.lines(rows))
-    assert listed.lines(rows[:1])[0][1] == rows[0]
-    assert listed.search("token", "nowhere").startswith("0 of 40 regions")
-    assert len(listed.sorted("size", 0)) == 0

@@ -183,3 +183,14 @@ def test_index_lists_every_notebook_with_status_time_and_verdict(tmp_path):
     assert "<p>It holds.</p>" in text
     assert "prefers-color-scheme: dark" in text
     assert not FETCHED.search(text)
+
+
+def test_pages_that_a_notebook_wrote_are_found_by_its_name(tmp_path):
+    (tmp_path / "02_inspect.regions.html").write_text("<title>Regions: a &lt;b&gt;</title>")
+    (tmp_path / "02_inspect.plain.html").write_text("no title")
+    for other in ("02_inspect.html", "02_inspect.failed.html", "03_axbench.regions.html"):
+        (tmp_path / other).write_text("<title>not this</title>")
+    assert pages.own_pages(tmp_path, "02_inspect") == {
+        "02_inspect.plain": "02_inspect.plain.html",
+        "Regions: a <b>": "02_inspect.regions.html",
+    }

@@ -1,7 +1,7 @@
 """What activations say by their tokens: their words, the region of a word, the name of a region.
 
-A region is named by what a few random members of it evidently share (`shared_pattern`), else by
-their two commonest words after ≈, and by the next tokens that its mean promotes (logit lens).
+A region is named by what a few random members of it share (`group_name`) and by the next tokens
+that its mean promotes (logit lens).
 
 Does not know: distances, thresholds; which regions are near.
 """
@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 
 from epkit.dictionary import Dictionary
-from epkit.inspect.names import shared_pattern, token_class
+from epkit.inspect.names import token_class
+from epkit.inspect.naming import group_name
 from epkit.lm.lens import logit_lens, token_texts
 from epkit.lm.models import LanguageModel
 from epkit.lm.text import StreamText, TokenTexts, label_of
@@ -112,12 +113,7 @@ class StreamWords:
         some = np.random.default_rng(seed).permutation(members)[:SAMPLE]
         if not len(some):
             return "(no members among those read)"
-        found = shared_pattern(self.token[some].tolist(), self.before[some].tolist())
-        if found.kind == "none":
-            common = Counter(t.strip().casefold() for t in self.token[some]).most_common(2)
-            return "≈ " + " | ".join(drawable(label_of(word), 12) for word, _ in common)
-        what = drawable(label_of(found.what), 18)
-        return {"after": f"after '{what}'", "class": f"[{what}]"}.get(found.kind, what)
+        return drawable(group_name(self.token[some].tolist(), self.before[some].tolist()), 48)
 
 
 def _numbered(traits: Iterable[str | None]) -> np.ndarray:

@@ -83,8 +83,8 @@ def test_names_have_the_number_the_form_and_what_is_promoted():
     region = d.assign(d.exemplars + d.centre)[0].numpy()
     words = words_of([" dog"] * len(d))
     name = partial(RegionNames(model, words).of, d, region)
-    assert name([2])[0].startswith("2: dog\n→ ")
-    assert [n.split(" → ")[0] for n in name([1, 0], " ")] == ["1: dog", "0: dog"]
+    assert name([2])[0].startswith("2: ≈ dog\n→ ")
+    assert [n.split(" → ")[0] for n in name([1, 0], " ")] == ["1: ≈ dog", "0: ≈ dog"]
     assert name([1, 0]) == [*name([1]), *name([0])]
     nobody = RegionNames(model, words).of(d, np.full(len(d), -1), [0])
     assert nobody[0].startswith("0: (no members")
