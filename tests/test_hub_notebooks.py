@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = find_notebooks(ROOT)
 SMALL = {
+    "00_look": {"layer": 2, "percentile": 8, "n_activations": 1200},
     "01_build": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,
         "n_heldout": 500,

@@ -3,7 +3,7 @@
 A region is named by what its random members evidently share (`names.shared_pattern`): the token or
 word as it is, `-ing` for an ending, `after 'to'`, `[number]` for a class; where a word is shared
 and the word before it as well, `the, after 'of'`. Where nothing is shared, or too few members are
-there to share anything, it is the two commonest words after ≈.
+there to share anything, it is the two commonest words after ≈, those of near members before others.
 
 A user may rename, by hand or by a function of the region's card. Names are kept in a JSON beside
 the dictionary, which they name by a SHA-256 of its exemplars.
@@ -35,11 +35,13 @@ LONGEST_NAME = 80
 def group_name(tokens: Sequence[str], before: Sequence[str]) -> str:
     """A readable name of a group of tokens, visible and of one line.
 
+    Of words that are as common, the first are named.
+
     tokens, before : texts of the tokens, and of the token before each of them, "" where none is.
     """
     found = shared_pattern(tokens, before)
     if found.kind == "none" or len(tokens) < FEWEST:
-        common = Counter(t.strip(" ").casefold() for t in tokens).most_common(2)
+        common = Counter(t.strip(" ").casefold() or t for t in tokens).most_common(2)
         return "≈ " + " | ".join(visible(label_of(word), 12) for word, _ in common)
     what = visible(label_of(found.what), 18)
     if found.kind == "after":
@@ -54,7 +56,9 @@ def group_name(tokens: Sequence[str], before: Sequence[str]) -> str:
 
 def region_names(dictionary: Dictionary, text: StreamText) -> list[str]:
     """The names of all K regions, each by its kept random members."""
-    index = dictionary.members.random_index.cpu().numpy()
+    members = dictionary.members
+    order = members.random_distance.argsort(dim=1, stable=True)  # nan, where none is, comes last
+    index = members.random_index.gather(1, order).cpu().numpy()
     there = index >= 0
     low, at, _ = text.spans(index[there], 1)
     said = text.texts(np.concatenate([text.tokens[at], text.tokens[low]]))

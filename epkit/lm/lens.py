@@ -10,6 +10,10 @@ Both kinds of final norm ignore the length of what they are given, but for their
 length 1 in D dimensions has a mean square of 1/D, which an eps of 1e-5 would notice, so directions
 are scaled to a mean square of 1 first. A LayerNorm's own bias adds the same logits to every region.
 
+Some tokens have a large logit whatever the direction. Standardised, a token's logit is its z-score
+over the directions: how much more a direction promotes it than the others do. Its mean and variance
+over them follow from the directions' mean m and covariance C, as w·m and w'Cw.
+
 Does not know: dictionaries, members, how tokens are shown.
 """
 
@@ -58,7 +62,9 @@ class LogitLens:
 
 
 @torch.no_grad()
-def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLens:
+def logit_lens(
+    model: LanguageModel, directions: Tensor, k: int = 10, *, standardise: bool = False
+) -> LogitLens:
     """Promoted and suppressed tokens of directions: W_U · final_norm(direction), in float32.
 
     Parameters
@@ -66,6 +72,8 @@ def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLe
     model : of `load_model`.
     directions : (K, D) exemplars or means of a dictionary, or any directions; lengths do not count.
     k : tokens of either kind per direction.
+    standardise : rank tokens by the z-scores of their logits over these directions, and give those
+        in place of logits. A token whose logit does not vary has z-score 0.
 
     Returns
     -------
@@ -74,11 +82,18 @@ def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLe
     Raises
     ------
     TypeError : a model or a k of the wrong type.
-    ValueError : wrong D, not finite, a zero direction, or k outside 1 … vocabulary.
+    ValueError : wrong D, not finite, a zero direction, or k outside 1 … vocabulary; one direction
+        alone to be standardised.
     """
     check_model(model)
     k = checks.whole("k", k, 1, model.vocab_size)
+    standardise = checks.flag("standardise", standardise)
     normed = normed_directions(model, directions)
+    if standardise and len(normed) < 2:
+        raise ValueError("z-scores over directions need at least two of them; give all K at once")
+    mean = normed.mean(dim=0)
+    with full_precision():
+        spread = (normed - mean).T @ (normed - mean) / len(normed) if standardise else None
     head = unembedding(model)
     cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
     found: dict[bool, list[tuple[Tensor, Tensor]]] = {True: [], False: []}
@@ -86,10 +101,12 @@ def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLe
         tokens = slice(first, min(first + VOCABULARY, model.vocab_size))
         weight = head.weight[tokens].float()
         bias = None if getattr(head, "bias", None) is None else head.bias[tokens].float()
+        if standardise:
+            weight, bias = _standardised(weight, mean, spread)
         for largest, (logits, ids) in _extremes(normed, weight, bias, k).items():
             found[largest].append((logits, ids + first))
     promoted, suppressed = (_best(found[largest], k, largest) for largest in (True, False))
-    if cap:  # monotone, so it changes logits and not their order
+    if cap and not standardise:  # monotone, so it changes logits and not their order
         promoted, suppressed = ((cap * torch.tanh(x / cap), i) for x, i in (promoted, suppressed))
     return LogitLens(promoted[1].cpu(), promoted[0].cpu(), suppressed[1].cpu(), suppressed[0].cpu())
 
@@ -120,6 +137,15 @@ def normed_directions(model: LanguageModel, directions: Tensor) -> Tensor:
     with ONE_AT_A_TIME:  # a trace in another thread has its hooks in the norm
         norm: nn.Module = copy.deepcopy(final_norm(model)).float()
     return norm(x / length * model.d_model**0.5)
+
+
+def _standardised(weight: Tensor, mean: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights and bias that give z-scores: (V, D) weights, mean (D,), covariance (D, D)."""
+    with full_precision():
+        deviation = ((weight @ spread) * weight).sum(dim=1).clamp(min=0).sqrt()
+        least = 1e-5 * weight.norm(dim=1)
+        weight = weight * torch.where(deviation > least, 1 / deviation, 0)[:, None]
+        return weight, -(weight @ mean)
 
 
 def _extremes(

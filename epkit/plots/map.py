@@ -7,6 +7,8 @@ caller, {region: text}.
 Does not know: models, tokenizers. `sphere` draws Voronoi cells, `growth` whole atlases.
 """
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
@@ -38,7 +40,7 @@ def sample_regions(
 
 def plot_map(
     dictionary: Dictionary,
-    labels: dict[int, str] | None = None,
+    labels: Mapping[int, str] | None = None,
     *,
     colour: str = "size",
     method: str = "tsne",
@@ -54,8 +56,7 @@ def plot_map(
     one_of("colour", colour, COLOURS)
     seed = whole("seed", seed, 0, 2**32 - 1)
     regions = largest_regions(dictionary, max_regions, min_members)
-    x = dictionary.exemplars[regions].cpu().double().numpy()
-    place = _flatten(x, method, seed)
+    place = flat_places(dictionary, regions, method, seed)
     values, norm = colouring(dictionary, regions, colour)
     figure, ax = plt.subplots(figsize=(9, 6.4), layout="constrained")
     size = 6 + 10 * np.sqrt(dictionary.counts[regions].cpu().numpy().clip(1) / 10)
@@ -72,8 +73,14 @@ def plot_map(
     return figure
 
 
-def _flatten(x: np.ndarray, method: str, seed: int) -> np.ndarray:
-    """(R, D) unit rows → (R, 2)."""
+def flat_places(
+    dictionary: Dictionary, regions: np.ndarray, method: str = "tsne", seed: int = 0
+) -> np.ndarray:
+    """Places of regions (R,) on a plane, (R, 2), by `method` of `plot_map`.
+
+    Raises ValueError for fewer than three regions.
+    """
+    x = dictionary.exemplars[regions].cpu().double().numpy()
     if len(x) < 3:
         raise ValueError(f"a map needs at least three regions, got {len(x)}; lower min_members")
     if method == "pca":

@@ -25,6 +25,7 @@ SINGLE = list("abcdefgh")
         (["\n"] * 3, SINGLE[:3], "⏎"),
         ([" dog", " Dog", " cat", " tree", " sky", " cat", " dog"], SINGLE[:7], "≈ dog | cat"),
         ([" dog"], [""], "≈ dog"),
+        ([" ", " ", "a", "b"], SINGLE[:4], "≈ ␣ | a"),
         ([" dog", " dog"], ["", ""], "≈ dog"),
         (["\u202etxt\x00"] * 3, SINGLE[:3], "·txt·"),
         ([" " + "x" * 90] * 3, SINGLE[:3], "x" * 17 + "…"),
@@ -39,7 +40,8 @@ def test_a_region_is_named_by_its_random_members():
     regions = Regions(d, WordTokenizer())
     assert len(regions.names) == len(d)
     for k in (0, 7):
-        index = d.members.of(k, "random")[0]
+        index, gap = d.members.of(k, "random")
+        index = index[gap.argsort()]
         contexts = [d.members.context(int(i), 1) for i in index]
         before = ["".join(WordTokenizer().words[t] for t in c[0]) for c in contexts]
         tokens = [WordTokenizer().words[c[1]] for c in contexts]

@@ -214,3 +214,27 @@ def test_texts_of_sentencepiece_tokens_keep_their_space():
             return [{0: "▁the", 1: "the"}[i] for i in ids]
 
     assert token_texts(Stripping(), [0, 1]) == [" the", "the"]
+
+
+def test_standardised_it_ranks_tokens_by_z_scores_over_the_directions(model, directions):
+    cap = getattr(model.module.config, "final_logit_softcapping", None)
+    found = logit_lens(model, directions, 5, standardise=True)
+    if cap:
+        model.module.config.final_logit_softcapping = None  # z-scores are of uncapped logits
+    logits = by_hand(model, directions)
+    z = ((logits - logits.mean(0)) / logits.std(0, unbiased=False)).nan_to_num().float()
+    torch.testing.assert_close(found.promoted_logits, z.topk(5, dim=1).values, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        found.suppressed_logits, z.gather(1, found.suppressed), atol=1e-3, rtol=1e-3
+    )
+    with pytest.raises(ValueError, match="at least two"):
+        logit_lens(model, directions[:1], standardise=True)
+
+
+def test_a_token_that_does_not_vary_has_no_z_score():
+    model = tiny_llama()
+    model.module.lm_head.weight.data[3] = 0
+    x = torch.randn(9, D, generator=torch.Generator().manual_seed(0))
+    found = logit_lens(model, x, model.vocab_size, standardise=True)
+    assert found.promoted_logits.isfinite().all()
+    assert (found.promoted_logits[found.promoted == 3] == 0).all()
