@@ -29,7 +29,7 @@ DECIDED = 64
 """Rows per block of decisions in float64: bounds memory where thousands of exemplars tie."""
 
 COLUMNS = 2048
-"""Exemplars per block of a matrix product, so that rows x exemplars never exists at full size."""
+"""Exemplars per block of a product on the CPU: rows x exemplars never exists at full size."""
 
 
 def centre_of(x: Tensor) -> Tensor:
@@ -196,6 +196,11 @@ def block_rows(device: torch.device) -> int:
     return ROWS if device.type == "cpu" else 8 * ROWS
 
 
+def block_columns(device: torch.device) -> int:
+    """Exemplars per block of a product on a device; no result depends on it."""
+    return COLUMNS if device.type == "cpu" else 4 * COLUMNS
+
+
 def decided_rows(device: torch.device) -> int:
     """Rows per block of decisions in float64."""
     return DECIDED if device.type == "cpu" else 16 * DECIDED
@@ -232,7 +237,7 @@ def propose(u: Tensor, shelf: Shelf) -> list[Scored]:
     zero = torch.zeros(len(u), dtype=torch.int64, device=u.device)
     found = [(least, zero, least) for _ in shelf.n]
     with full_precision():
-        for block, owners in shelf.blocks(COLUMNS):
+        for block, owners in shelf.blocks(block_columns(u.device)):
             groups = shelf.scores(rows, block)
             peaks = groups.amax(dim=2)
             for i in owners:
@@ -253,10 +258,13 @@ def nearest_known(
 
     A row whose second best lies within two bands of its best is decided among all that do.
     """
-    column = scored.column.clone()
-    rival, _ = sizes.pick((i, "rivals"), scored.rivals)  # filled with row 0, decided to no harm
-    for some in rival.split(decided_rows(u.device)):
-        column[some] = _decide(u[some], scored.rows[some], scored.floor[some], shelf, i, sizes)
+    rival, valid = sizes.pick((i, "rivals"), scored.rivals)
+    column, step = torch.cat([scored.column, rival.new_zeros(1)]), decided_rows(u.device)
+    for some, ok in zip(rival.split(step), valid.split(step), strict=True):
+        floor = torch.where(ok, scored.floor[some], torch.inf)
+        found = _decide(u[some], scored.rows[some], floor, shelf, i, sizes)
+        column[torch.where(ok, some, len(u))] = found  # the last is no row's
+    column = column[:-1]
     row = torch.arange(len(u), device=u.device)
     return shelf.place[column], pairs_distance(u, row, shelf.rows, column)
 
@@ -265,7 +273,7 @@ def _decide(u: Tensor, rows: Operand, floor: Tensor, shelf: Shelf, i: int, sizes
     """Column of the nearest of few rows (N, D) among those with a score of at least `floor`."""
     least = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
     column = torch.zeros(len(u), dtype=torch.int64, device=u.device)
-    for block, owners in shelf.blocks(COLUMNS):
+    for block, owners in shelf.blocks(block_columns(u.device)):
         if i in owners:
             with full_precision():
                 candidate = shelf.scores(rows, block) >= floor[:, None, None]

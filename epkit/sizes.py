@@ -14,6 +14,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+ASKED = ("cpu",)
+"""Devices that are asked for every size."""
+
 LEAST = 64
 """Entries that are always looked at."""
 
@@ -27,7 +30,7 @@ class Sizes:
     """Sizes of one kind of block after another, on one device."""
 
     def __init__(self, device: torch.device) -> None:
-        self._always = device.type == "cpu"
+        self._always = device.type in ASKED
         self._asks = True
         self._last: dict[Hashable, int] = {}
         self._now: dict[Hashable, int | Tensor] = {}
