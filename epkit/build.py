@@ -3,8 +3,8 @@
 1. The first `n_calibration` activations of every layer are held, and give its centre and all its
    thresholds. They are then clustered like the rest, as if the stream were read again from its
    start.
-2. Every chunk of the stream goes to every dictionary: directions once per layer, one matrix product
-   per dictionary. Token ids and selected members are kept on the way.
+2. Every chunk of the stream goes to every dictionary: directions and one matrix product per layer.
+   Token ids and selected members are kept on the way.
 3. The pass ends at `n_activations`, at the end of the stream, or by the saturation rule: when every
    dictionary has founded no region for `saturation_window` activations in a row (looked at after
    each chunk).

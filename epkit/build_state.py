@@ -18,7 +18,7 @@ from torch import Tensor
 from epkit.atlas import Atlas
 from epkit.calibration import Calibration
 from epkit.checks import as_activations, number, whole
-from epkit.clustering import LeaderClustering
+from epkit.clustering import LeaderClustering, fit_together
 from epkit.files import read_tensors, write_tensors
 from epkit.geometry import directions
 from epkit.lm.chunks import Chunk, truncate
@@ -57,20 +57,22 @@ class BuildState:
             for p in self.percentiles:
                 if p not in cal.thresholds:
                     raise ValueError(f"the calibration of layer {layer} has no percentile {p:g}")
-                part = LeaderClustering(cal.centre, cal.thresholds[p], self.device)
+            thresholds = [cal.thresholds[p] for p in self.percentiles]
+            parts = LeaderClustering.several(cal.centre, thresholds, self.device)
+            for p, part in zip(self.percentiles, parts, strict=True):
                 self.parts[layer, p] = part
                 self.collectors[layer, p] = MemberCollector(self.seed, self.device)
 
     def take(self, chunk: Chunk) -> None:
         """Cluster a chunk, cut at the limit."""
         chunk = truncate(chunk, self.limit - self.n)
-        u: dict[int, Tensor] = {}
-        for (layer, p), part in self.parts.items():
-            if layer not in u:
-                x = as_activations(chunk.activations[layer], len(part.centre), part.device)
-                u[layer] = directions(x, part.centre)
-            region, distance = part.fit_directions(u[layer])
-            self.collectors[layer, p].update(self.n, region, distance, part.n_regions)
+        for layer, cal in self.calibrations.items():
+            keys = [key for key in self.parts if key[0] == layer]
+            parts = [self.parts[key] for key in keys]
+            x = as_activations(chunk.activations[layer], len(cal.centre), self.device)
+            found = fit_together(parts, directions(x, parts[0].centre))
+            for key, part, (region, distance) in zip(keys, parts, found, strict=True):
+                self.collectors[key].update(self.n, region, distance, part.n_regions)
         self.keep_tokens(chunk)
 
     def keep_tokens(self, chunk: Chunk) -> None:

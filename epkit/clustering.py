@@ -17,7 +17,7 @@ The result is that of the one-at-a-time rule for every way of cutting the stream
 Does not know: models, tokens, files. Nothing it holds grows with the length of the stream.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,15 +26,18 @@ from epkit.calibration import check_threshold
 from epkit.checks import Arrays, as_activations, as_centre, compute_device
 from epkit.dictionary import Dictionary
 from epkit.geometry import (
-    DECIDED,
     ROWS,
+    Scored,
     block_rows,
     closest,
+    decided_rows,
     directions,
     nearest_known,
     pairs_distance,
+    propose,
 )
-from epkit.products import Operand, full_precision, gamma, is_half
+from epkit.products import Shelf, full_precision, gamma, is_half
+from epkit.sizes import Sizes
 from epkit.sums import RegionSums
 
 
@@ -64,24 +67,46 @@ class LeaderClustering:
         self.device = compute_device(device)
         self.centre = as_centre(centre, device=self.device)
         self.threshold = check_threshold(threshold)
-        self.n_activations = 0
         half = is_half(precision, self.device)
-        self._regions = _Regions(len(self.centre), self.device, half)
+        self._shelf = Shelf(1, len(self.centre), self.device, half)
+        self._sizes = Sizes(self.device)
+        self._begin(0)
+
+    @classmethod
+    def several(
+        cls, centre: Arrays, thresholds: Sequence[float], *options: object
+    ) -> "list[LeaderClustering]":
+        """Clusterings of one stream at several thresholds, for `fit_together`.
+
+        They hold their exemplars side by side, so that one product proposes for all of them.
+        """
+        parts = [cls(centre, threshold, *options) for threshold in thresholds]
+        first = parts[0]._shelf
+        shelf = Shelf(len(parts), first.rows.shape[1], first.rows.device, first.half)
+        for i, part in enumerate(parts):
+            part._shelf, part._sizes, part._slot = shelf, parts[0]._sizes, i
+        return parts
+
+    def _begin(self, slot: int) -> None:
+        """No regions."""
+        self._slot, self.n_activations = slot, 0
+        self._shelf.n[slot] = 0
+        self._exemplar_index = torch.zeros(0, dtype=torch.int64, device=self.device)
+        self._sums = RegionSums.empty(0, len(self.centre), self.device)
 
     @property
     def n_regions(self) -> int:
-        return self._regions.n
+        return self._shelf.n[self._slot]
 
     @property
     def exemplars(self) -> Tensor:
         """(K, D) float32 unit rows so far, in the order of their founding."""
-        return self._regions.exemplars[: self._regions.n]
+        return self._shelf.of_owner(self._slot)
 
     @property
     def last_founded(self) -> int:
         """Stream position of the newest exemplar, -1 before the first."""
-        regions = self._regions
-        return int(regions.exemplar_index[regions.n - 1]) if regions.n else -1
+        return int(self._exemplar_index[self.n_regions - 1]) if self.n_regions else -1
 
     def partial_fit(self, batch: Arrays) -> "LeaderClustering":
         """Take in the next activations of the stream, (N, D), any N. Returns self.
@@ -110,40 +135,42 @@ class LeaderClustering:
         region : (N,) int64, the region each row joined or founded.
         distance : (N,) float32 to its exemplar; 0 for founders.
         """
-        if not len(u):
-            return u.new_zeros(0, dtype=torch.int64), u.new_zeros(0)
-        region, distance = zip(
-            *(self._fit_block(rows) for rows in u.split(block_rows(u.device))), strict=True
-        )
-        return torch.cat(region), torch.cat(distance)
+        return fit_together([self], u)[0]
 
-    @torch.inference_mode(False)  # what is kept must outlive the caller's inference mode
-    def _fit_block(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        regions = self._regions
-        known = regions.n
-        if known:
-            region, distance = nearest_known(u, regions.exemplars, regions.known())
+    def _settled(self, u: Tensor, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+        """Regions (N,), distances (N,) and founders (F or more,) of a block, none taken in."""
+        slot, sizes = self._slot, self._sizes
+        if self.n_regions:
+            region, distance = nearest_known(u, self._shelf, slot, scored, sizes)
         else:
             region = torch.zeros(len(u), dtype=torch.int64, device=u.device)
             distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
-        outside = (distance > self.threshold).nonzero()[:, 0]
-        founder = outside[first_independent_set(u[outside], self.threshold)]
-        if len(founder):
-            region, distance = join_founders(u, founder, known, region, distance)
-            regions.write(u[founder], self.n_activations + founder)
-        self._take_in(u, region, distance, len(founder))
-        return region, distance.float()
+        outside, valid = sizes.pick((slot, "outside"), distance > self.threshold)
+        founds = _founding(u[outside], self.threshold, valid, sizes, slot)
+        which, valid = sizes.pick((slot, "founders"), founds)
+        founder = outside[which]
+        region, distance = join_founders(
+            u, founder, self.n_regions, region, distance, valid, sizes, slot
+        )
+        return region, distance, founder
 
-    def _take_in(self, u: Tensor, region: Tensor, distance: Tensor, founded: int) -> None:
+    def _take_in(self, u: Tensor, region: Tensor, distance: Tensor, founder: Tensor) -> None:
         """Add a block to the sums and count it, both or neither."""
-        regions = self._regions
+        self._write(u[founder], self.n_activations + founder)
+        n, shelf = self.n_regions + len(founder), self._shelf
         try:
-            regions.sums.add(u, region, distance)
+            self._sums.add(u, region, distance)
         except BaseException:  # the sums have the whole block or nothing of it
-            counts = regions.sums.counts
-            regions.n, self.n_activations = int((counts > 0).sum()), int(counts.sum())
+            counts = self._sums.counts
+            shelf.n[self._slot], self.n_activations = int((counts > 0).sum()), int(counts.sum())
             raise
-        regions.n, self.n_activations = regions.n + founded, self.n_activations + len(u)
+        shelf.n[self._slot], self.n_activations = n, self.n_activations + len(u)
+
+    def _write(self, exemplars: Tensor, index: Tensor) -> None:
+        """Write regions behind the last; they count once their members are in the sums."""
+        self._shelf.write(self._slot, exemplars)
+        self._exemplar_index = _written(self._exemplar_index, self.n_regions, index)
+        self._sums.reserve(len(self._exemplar_index))
 
     def take_settled(
         self, founders: Tensor, index: Tensor, settled: Iterable[tuple[Tensor, Tensor]], n: int
@@ -155,11 +182,11 @@ class LeaderClustering:
         founders, index : (F, D) directions and (F,) stream positions of the regions they founded.
         settled : pairs of (T,) regions and their (T, D + 3) `RegionSums.table`, of any parts.
         """
-        regions = self._regions
-        regions.write(founders.to(self.device), index.to(self.device))
+        self._write(founders.to(self.device), index.to(self.device))
         for region, table in settled:
-            regions.sums.table.index_add_(0, region.to(self.device), table.to(self.device))
-        regions.n, self.n_activations = regions.n + len(index), self.n_activations + n
+            self._sums.table.index_add_(0, region.to(self.device), table.to(self.device))
+        self._shelf.n[self._slot] += len(index)
+        self.n_activations += n
 
     def dictionary(self, **metadata: object) -> Dictionary:
         """The regions so far; keyword arguments become `Dictionary.metadata`.
@@ -170,34 +197,58 @@ class LeaderClustering:
         """
         if not self.n_regions:
             raise ValueError("no activation was taken in yet: call partial_fit first")
-        regions = self._regions
         return Dictionary.from_sums(
             self.centre,
             self.threshold,
-            regions.exemplars[: regions.n].clone(),
-            regions.exemplar_index[: regions.n].clone(),
-            regions.sums,
+            self.exemplars.clone(),
+            self._exemplar_index[: self.n_regions].clone(),
+            self._sums,
             metadata,
         )
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on later, as copies on the CPU; see `load_state`."""
-        regions = self._regions
         own = {
-            "exemplars": regions.exemplars[: regions.n],
-            "exemplar_index": regions.exemplar_index[: regions.n],
+            "exemplars": self.exemplars,
+            "exemplar_index": self._exemplar_index[: self.n_regions],
             "n_activations": torch.tensor(self.n_activations),
         }
-        return {k: v.cpu().clone() for k, v in (own | regions.sums.state(regions.n)).items()}
+        return {k: v.cpu().clone() for k, v in (own | self._sums.state(self.n_regions)).items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Go on from a `state` of a clustering with the same centre and threshold."""
         state = {k: v.to(self.device) for k, v in state.items()}
+        self._begin(self._slot)
+        self._write(state["exemplars"], state["exemplar_index"])
+        self._sums = RegionSums.from_state(state)
+        self._shelf.n[self._slot] = len(state["exemplars"])
         self.n_activations = int(state["n_activations"])
-        regions = _Regions(len(self.centre), self.device, self._regions.half)
-        regions.write(state["exemplars"], state["exemplar_index"])
-        regions.n, regions.sums = len(state["exemplars"]), RegionSums.from_state(state)
-        self._regions = regions
+
+
+def fit_together(parts: Sequence[LeaderClustering], u: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """`fit_directions` of clusterings made by `LeaderClustering.several`, in one pass.
+
+    One product per block of columns proposes for all of them; each reads its own columns.
+
+    Raises
+    ------
+    ValueError : clusterings that were not made together.
+    """
+    if any(part._shelf is not parts[0]._shelf for part in parts):
+        raise ValueError("these clusterings were not made together: use LeaderClustering.several")
+    if not len(u):
+        return [(u.new_zeros(0, dtype=torch.int64), u.new_zeros(0)) for _ in parts]
+    blocks = [_fit_block(parts, rows) for rows in u.split(block_rows(u.device))]
+    return [tuple(map(torch.cat, zip(*of, strict=True))) for of in zip(*blocks, strict=True)]
+
+
+@torch.inference_mode(False)  # what is kept must outlive the caller's inference mode
+def _fit_block(parts: Sequence[LeaderClustering], u: Tensor) -> list[tuple[Tensor, Tensor]]:
+    sizes, scored = parts[0]._sizes, propose(u, parts[0]._shelf)
+    settled = sizes.settle(lambda: [part._settled(u, scored[part._slot]) for part in parts])
+    for part, (region, distance, founder) in zip(parts, settled, strict=True):
+        part._take_in(u, region, distance, founder[: sizes.counted((part._slot, "founders"))])
+    return [(region, distance.float()) for region, distance, _ in settled]
 
 
 def first_independent_set(u: Tensor, threshold: float) -> Tensor:
@@ -206,21 +257,27 @@ def first_independent_set(u: Tensor, threshold: float) -> Tensor:
     The lexicographically first maximal independent set of the graph that joins rows within the
     threshold, which is what the one-at-a-time rule makes of them.
     """
+    valid = torch.ones(len(u), dtype=torch.bool, device=u.device)
+    return _founding(u, threshold, valid, Sizes(torch.device("cpu")), 0).nonzero()[:, 0]
+
+
+def _founding(u: Tensor, threshold: float, valid: Tensor, sizes: Sizes, key: Hashable) -> Tensor:
+    """`first_independent_set` of the valid rows of (M, D) as a mask: (M,) bool."""
     if not len(u):
-        return torch.zeros(0, dtype=torch.int64, device=u.device)
-    earlier = _within(u, threshold).float()
-    founder, undecided = u.new_zeros(len(u)), u.new_ones(len(u))
+        return valid
+    earlier = _within(u, threshold, valid, sizes, (key, "close")).float()
+    founder, undecided = u.new_zeros(len(u)), valid.float()
     with full_precision():
-        while undecided.any():
+        for _ in sizes.rounds((key, "rounds"), undecided):
             joins = undecided * (earlier @ founder > 0)
             undecided -= joins
             founds = undecided * (earlier @ undecided == 0)
             founder += founds
             undecided -= founds
-    return founder.nonzero()[:, 0]
+    return founder > 0
 
 
-def _within(u: Tensor, threshold: float) -> Tensor:
+def _within(u: Tensor, threshold: float, valid: Tensor, sizes: Sizes, key: Hashable) -> Tensor:
     """(M, D) -> (M, M) bool: earlier rows within the threshold; close calls decided in float64."""
     slack = gamma(u.shape[1])
     within = torch.zeros(len(u), len(u), dtype=torch.bool, device=u.device)
@@ -228,17 +285,29 @@ def _within(u: Tensor, threshold: float) -> Tensor:
         rows = slice(start, start + ROWS)
         with full_precision():
             beyond = (1 - threshold) - u[rows] @ u[: start + ROWS].T
-        within[rows, : start + ROWS] = (beyond <= 0).tril_(start - 1)
+        inside = (beyond <= 0).tril_(start - 1)
         close = (beyond.abs_() <= slack).tril_(start - 1)
-        for some in close.any(dim=1).nonzero()[:, 0].split(DECIDED):
-            a, b = close[some].nonzero(as_tuple=True)
-            a = some[a] + start
-            within[a, b] = pairs_distance(u, a, u, b) <= threshold
+        close &= valid[rows, None]
+        pair, sound = sizes.pick(key, close.flatten())
+        if len(pair):
+            row, column = pair // close.shape[1] + start, pair % close.shape[1]
+            exact = pairs_distance(u, row, u, column) <= threshold
+            inside = torch.cat([inside.flatten(), inside.new_zeros(1)])  # the last: no pair's
+            inside[torch.where(sound, pair, len(inside) - 1)] = exact
+            inside = inside[:-1].view_as(close)
+        within[rows, : start + ROWS] = inside
     return within
 
 
 def join_founders(
-    u: Tensor, founder: Tensor, known: int, region: Tensor, distance: Tensor
+    u: Tensor,
+    founder: Tensor,
+    known: int,
+    region: Tensor,
+    distance: Tensor,
+    valid: Tensor | None = None,
+    sizes: Sizes | None = None,
+    key: Hashable = 0,
 ) -> tuple[Tensor, Tensor]:
     """Regions and distances once rows may join an earlier, nearer founder of their own block.
 
@@ -248,51 +317,32 @@ def join_founders(
     founder : (F,) which of them found, ascending.
     known : number of the first founder's region.
     region, distance : (N,) int64 and (N,) float64, of the nearest earlier exemplar; overwritten.
+    valid : (F,) bool, which of `founder` are; by default all.
+    sizes, key : how many rows are looked at exactly; asked for by default.
     """
+    if not len(founder):
+        return region, distance
+    sizes = sizes or Sizes(torch.device("cpu"))
+    valid = torch.ones_like(founder, dtype=torch.bool) if valid is None else valid
     slack = gamma(u.shape[1])
     row = torch.arange(len(u), device=u.device)
     with full_precision():
         similarity = u @ u[founder].T
-    similarity.masked_fill_(founder[None, :] >= row[:, None], -torch.inf)
+    hidden = (founder[None, :] >= row[:, None]) | ~valid
+    similarity.masked_fill_(hidden, -torch.inf)
     top = similarity.amax(dim=1)
     # Only rows whose best founder may be nearer than their known exemplar are looked at exactly.
-    for some in (1 - top < distance + slack).nonzero()[:, 0].split(DECIDED):
-        candidate = similarity[some] >= (top[some] - 2 * slack)[:, None]
-        which, exact = closest(u[some], u[founder], candidate)
-        nearer = exact < distance[some]
+    rows, sound = sizes.pick((key, "joining"), 1 - top < distance + slack)
+    step = decided_rows(u.device)
+    for some, ok in zip(rows.split(step), sound.split(step), strict=True):
+        candidate = (similarity[some] >= (top[some] - 2 * slack)[:, None]) & ok[:, None]
+        which, exact = closest(u[some], u[founder], candidate, sizes, (key, "founders near"))
+        nearer = ok & (exact < distance[some])
         region[some] = torch.where(nearer, which + known, region[some])
         distance[some] = torch.where(nearer, exact, distance[some])
-    region[founder] = known + torch.arange(len(founder), device=u.device)
-    distance[founder] = 0.0
-    return region, distance
-
-
-class _Regions:
-    """Exemplars in buffers that double, made ready for products, and the sums of their members.
-
-    The first `n` rows are the regions; what lies beyond is room.
-    """
-
-    def __init__(self, dim: int, device: torch.device, half: bool) -> None:
-        self.n = 0
-        self.half = half
-        self.exemplars = torch.zeros(0, dim, dtype=torch.float32, device=device)
-        self.exemplar_index = torch.zeros(0, dtype=torch.int64, device=device)
-        self.ready = Operand.of(self.exemplars, half)
-        self.sums = RegionSums.empty(0, dim, device)
-
-    def known(self) -> Operand:
-        """The exemplars as products take them."""
-        return self.ready[: self.n]
-
-    def write(self, exemplars: Tensor, index: Tensor) -> None:
-        """Write regions behind the last; they count once their members are in the sums."""
-        new, ready = Operand.of(exemplars, self.half), self.ready
-        self.exemplars = _written(self.exemplars, self.n, exemplars)
-        self.exemplar_index = _written(self.exemplar_index, self.n, index)
-        values = _written(ready.values, self.n, new.values) if self.half else self.exemplars
-        self.ready = Operand(values, _written(ready.error, self.n, new.error), self.half)
-        self.sums.reserve(len(self.exemplars))
+    founds = torch.zeros_like(row).index_add_(0, founder, valid.long())
+    region = torch.where(founds > 0, known - 1 + founds.cumsum(0), region)
+    return region, torch.where(founds > 0, 0.0, distance)
 
 
 def _written(buffer: Tensor, start: int, rows: Tensor) -> Tensor:

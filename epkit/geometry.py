@@ -12,13 +12,15 @@ depend on how a stream is cut into batches, nor on the precision of the product.
 Does not know: models, tokens, files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from epkit.checks import Arrays, finite_rows, rows_of
-from epkit.products import Operand, band, full_precision, is_half, proposed, top_two
+from epkit.products import Operand, Shelf, band, full_precision, is_half, top_two
+from epkit.sizes import Sizes
 
 ROWS = 1024
 """Rows per block of a matrix product on the CPU."""
@@ -27,7 +29,7 @@ DECIDED = 64
 """Rows per block of decisions in float64: bounds memory where thousands of exemplars tie."""
 
 COLUMNS = 2048
-"""Exemplars per block of a matrix product, so that rows x exemplars never exists at full size."""
+"""Exemplars per block of a product on the CPU: rows x exemplars never exists at full size."""
 
 
 def centre_of(x: Tensor) -> Tensor:
@@ -79,15 +81,17 @@ def directions(x: Tensor, centre: Tensor) -> Tensor:
     ValueError : an activation is zero or equals the centre, so that it has no direction.
     """
     out = torch.empty_like(x)
+    sound = torch.ones((), dtype=torch.bool, device=x.device)
     for rows, place in zip(x.split(ROWS), out.split(ROWS), strict=True):
         shifted = rows.double().sub_(centre.double())
         norm = _sum(shifted.square()).sqrt()[:, None]
-        if not norm.all() or not rows.any(dim=1).all():
-            raise ValueError(
-                "an activation is zero or equals the centre and has no direction; "
-                "drop such rows (padding that was not masked?)"
-            )
+        sound &= norm.all() & rows.any(dim=1).all()
         place.copy_(shifted.div_(norm))
+    if not sound:
+        raise ValueError(
+            "an activation is zero or equals the centre and has no direction; "
+            "drop such rows (padding that was not masked?)"
+        )
     return out
 
 
@@ -141,12 +145,17 @@ def nearest(u: Tensor, exemplars: Tensor, precision: str = "auto") -> tuple[Tens
     index : (N,) int64.
     distance : (N,) float64, by `pair_distance`.
     """
-    known = Operand.of(exemplars, is_half(precision, u.device))
+    shelf, sizes = Shelf.of(exemplars, is_half(precision, u.device)), Sizes(u.device)
     index = torch.empty(len(u), dtype=torch.int64, device=u.device)
     distance = torch.empty(len(u), dtype=torch.float64, device=u.device)
     for place in _blocks(len(u), u.device):
-        index[place], distance[place] = nearest_known(u[place], exemplars, known)
+        index[place], distance[place] = _nearest_of_one(u[place], shelf, sizes)
     return index, distance
+
+
+def _nearest_of_one(u: Tensor, shelf: Shelf, sizes: Sizes) -> tuple[Tensor, Tensor]:
+    (scored,) = propose(u, shelf)
+    return sizes.settle(lambda: nearest_known(u, shelf, 0, scored, sizes))
 
 
 def nearest_of_activations(
@@ -173,12 +182,12 @@ def nearest_of_activations(
     ValueError : wrong shape or dimension, non-finite or zero activations.
     """
     x, device = rows_of(x, len(centre)), centre.device
-    known = Operand.of(exemplars, is_half(precision, device))
+    shelf, sizes = Shelf.of(exemplars, is_half(precision, device)), Sizes(device)
     index = torch.empty(len(x), dtype=torch.int64, device=device)
     distance = torch.empty(len(x), dtype=torch.float32, device=device)
     for place in _blocks(len(x), device):
         u = directions(finite_rows(x[place], device, place.start), centre)
-        index[place], distance[place] = nearest_known(u, exemplars, known)
+        index[place], distance[place] = _nearest_of_one(u, shelf, sizes)
     return index, distance
 
 
@@ -187,64 +196,119 @@ def block_rows(device: torch.device) -> int:
     return ROWS if device.type == "cpu" else 8 * ROWS
 
 
+def block_columns(device: torch.device) -> int:
+    """Exemplars per block of a product on a device; no result depends on it."""
+    return COLUMNS if device.type == "cpu" else 4 * COLUMNS
+
+
+def decided_rows(device: torch.device) -> int:
+    """Rows per block of decisions in float64."""
+    return DECIDED if device.type == "cpu" else 16 * DECIDED
+
+
 def _blocks(n: int, device: torch.device) -> Iterator[slice]:
     """0 … n cut into blocks of a product."""
     step = block_rows(device)
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def nearest_known(u: Tensor, exemplars: Tensor, known: Operand) -> tuple[Tensor, Tensor]:
-    """`nearest` of one block of rows (N, D), for exemplars made ready as `known`.
+class Scored(NamedTuple):
+    """What a product says of a block of rows (N, D) and one owner's rows.
 
-    Running best and second best over column blocks. A row whose second best lies within two bands
-    of its best is decided among all exemplars that do.
+    rows : as the product took them.
+    column : (N,) int64 with the best score.
+    floor : (N,) the score below which no row can be the nearest.
+    rivals : (N,) bool, whether the second best reaches the floor.
     """
-    rows = Operand.of(u, known.half)
-    slack = 2 * band(rows, known)
-    best = u.new_full((len(u),), -torch.inf)
-    second, index = best.clone(), torch.zeros(len(u), dtype=torch.int64, device=u.device)
+
+    rows: Operand
+    column: Tensor
+    floor: Tensor
+    rivals: Tensor
+
+
+def propose(u: Tensor, shelf: Shelf) -> list[Scored]:
+    """Scores of one block of rows (N, D) for every owner: one product per block of columns.
+
+    Running best and second best over the blocks.
+    """
+    rows = Operand.of(u, shelf.half)
+    least = u.new_full((len(u),), -torch.inf)
+    zero = torch.zeros(len(u), dtype=torch.int64, device=u.device)
+    found = [(least, zero, least) for _ in shelf.n]
     with full_precision():
-        for start in range(0, len(known), COLUMNS):
-            top, where, runner_up = top_two(proposed(rows, known[start : start + COLUMNS]))
-            second = torch.maximum(torch.minimum(best, top), torch.maximum(second, runner_up))
-            index = torch.where(top > best, where + start, index)
-            best = torch.maximum(best, top)
-        floor = best - slack
-        for row in (second >= floor).nonzero()[:, 0].split(DECIDED):
-            index[row] = _decide(u[row], rows[row], floor[row], exemplars, known)
-    return index, pairs_distance(u, torch.arange(len(u), device=u.device), exemplars, index)
+        for block, owners in shelf.blocks(block_columns(u.device)):
+            groups = shelf.scores(rows, block)
+            peaks = groups.amax(dim=2)
+            for i in owners:
+                best, column, second = found[i]
+                top, where, runner_up = top_two(groups, shelf.owned(i, block, peaks))
+                second = torch.maximum(torch.minimum(best, top), torch.maximum(second, runner_up))
+                column = torch.where(top > best, where + block.start, column)
+                found[i] = torch.maximum(best, top), column, second
+    slack = 2 * band(rows, shelf.ready) if len(shelf.rows) else 0
+    return [Scored(rows, column, best - slack, second >= best - slack)
+            for best, column, second in found]  # fmt: skip
 
 
-def _decide(u: Tensor, rows: Operand, floor: Tensor, exemplars: Tensor, known: Operand) -> Tensor:
-    """Nearest exemplar of few rows (N, D) among those with a score of at least `floor` (N,)."""
+def nearest_known(
+    u: Tensor, shelf: Shelf, i: int, scored: Scored, sizes: Sizes
+) -> tuple[Tensor, Tensor]:
+    """`nearest` of one block of rows (N, D) among an owner's, who has some.
+
+    A row whose second best lies within two bands of its best is decided among all that do.
+    """
+    rival, valid = sizes.pick((i, "rivals"), scored.rivals)
+    column, step = torch.cat([scored.column, rival.new_zeros(1)]), decided_rows(u.device)
+    for some, ok in zip(rival.split(step), valid.split(step), strict=True):
+        floor = torch.where(ok, scored.floor[some], torch.inf)
+        found = _decide(u[some], scored.rows[some], floor, shelf, i, sizes)
+        column[torch.where(ok, some, len(u))] = found  # the last is no row's
+    column = column[:-1]
+    row = torch.arange(len(u), device=u.device)
+    return shelf.place[column], pairs_distance(u, row, shelf.rows, column)
+
+
+def _decide(u: Tensor, rows: Operand, floor: Tensor, shelf: Shelf, i: int, sizes: Sizes) -> Tensor:
+    """Column of the nearest of few rows (N, D) among those with a score of at least `floor`."""
     least = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
-    index = torch.zeros(len(u), dtype=torch.int64, device=u.device)
-    for start in range(0, len(known), COLUMNS):
-        block = slice(start, start + COLUMNS)
-        candidate = proposed(rows, known[block]) >= floor[:, None]
-        where, distance = closest(u, exemplars[block], candidate)
-        index = torch.where(distance < least, where + start, index)
-        least = torch.minimum(least, distance)
-    return index
+    column = torch.zeros(len(u), dtype=torch.int64, device=u.device)
+    for block, owners in shelf.blocks(block_columns(u.device)):
+        if i in owners:
+            with full_precision():
+                candidate = shelf.scores(rows, block) >= floor[:, None, None]
+            candidate = shelf.owned(i, block, candidate).flatten(1)
+            where, distance = closest(u, shelf.rows[block], candidate, sizes, (i, "candidates"))
+            column = torch.where(distance < least, where + block.start, column)
+            least = torch.minimum(least, distance)
+    return column
 
 
-def closest(u: Tensor, v: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
+def closest(
+    u: Tensor,
+    v: Tensor,
+    candidate: Tensor,
+    sizes: Sizes | None = None,
+    key: Hashable = "candidates",
+) -> tuple[Tensor, Tensor]:
     """Nearest candidate of every row by `pair_distance`; ties go to the lowest index.
 
     Parameters
     ----------
     u, v : (N, D), (K, D) unit rows.
     candidate : (N, K or more) bool.
+    sizes, key : how many candidates there are; asked for by default.
 
     Returns
     -------
     index : (N,) int64, meaningless for rows without a candidate.
     distance : (N,) float64, inf for rows without a candidate.
     """
-    row, column = candidate.nonzero(as_tuple=True)
-    exact = pairs_distance(u, row, v, column)
+    pair, valid = (sizes or Sizes(torch.device("cpu"))).pick(key, candidate.flatten())
+    row, column = pair // candidate.shape[1], pair % candidate.shape[1]
+    exact = pairs_distance(u, row, v, column).masked_fill_(~valid, torch.inf)
     distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
     distance.scatter_reduce_(0, row, exact, "amin")
-    column = torch.where(exact == distance[row], column, len(v))
+    column = torch.where(valid & (exact == distance[row]), column, len(v))
     index = torch.full((len(u),), len(v), dtype=torch.int64, device=u.device)
     return index.scatter_reduce_(0, row, column, "amin"), distance

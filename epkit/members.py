@@ -3,8 +3,8 @@
 A build hands over region and distance of every activation; kept are the token ids of the whole
 stream and, per region, the `KEPT` closest, the `KEPT` farthest and a seeded uniform sample of
 `KEPT` members. All three are "the KEPT smallest by a key" (distance, minus distance, a hash of the
-stream position and the seed), merged batch by batch with two sorts, so the result does not depend
-on batches and nothing but the token ids grows with the stream.
+stream position and the seed), merged batch by batch with sorts, so the result does not depend on
+batches and nothing but the token ids grows with the stream.
 
 Membership is that of the build: an activation joined the nearest exemplar known when it came.
 
@@ -127,10 +127,8 @@ class MemberCollector:
         region = touched.to(self.device).repeat_interleave(KEPT)
         for kind, kept in self._kept.items():
             parts = {name: state[f"{kind}.{name}"].to(self.device) for name in _Kept.NAMES}
-            some = parts["index"].flatten() >= 0
-            key, index, distance = (parts[name].flatten()[some] for name in _Kept.NAMES)
             kept.grow(n_regions)
-            kept.merge(region[some], key, index, distance)
+            kept.merge(region, *(parts[name].flatten() for name in _Kept.NAMES))
 
     def members(self, tokens: Tensor, lengths: Tensor, clustered: Tensor) -> Members:
         """The kept members with the tokens of the stream (`activations.Chunk` arrays, joined)."""
@@ -179,25 +177,32 @@ class _Kept:
                 setattr(self, name, torch.cat([getattr(self, name), getattr(more, name)]))
 
     def merge(self, region: Tensor, key: Tensor, index: Tensor, distance: Tensor) -> None:
-        """Merge members (N,) into their regions' entries (in place)."""
+        """Merge members (N,) into their regions' entries (in place).
+
+        Nothing asks the device how many regions they are of: at most as many as there are members.
+        """
         if not len(region):
             return
-        touched, slot = region.unique(return_inverse=True)
-        old = torch.arange(len(touched), device=slot.device).repeat_interleave(KEPT)
-        slot = torch.cat([old, slot])
-        key = torch.cat([self.key[touched].flatten(), key])
-        # Kept entries stand before new ones, so stable sorts leave ties to the earlier arrival.
         order = key.sort(stable=True).indices
-        order = order[slot[order].sort(stable=True).indices]
-        size = slot.bincount(minlength=len(touched))
-        rank = torch.arange(len(order), device=slot.device)
-        rank -= (size.cumsum(0) - size).repeat_interleave(size)
-        order = order[rank < KEPT]
-        self.key[touched] = key[order].view(-1, KEPT)
-        index = torch.cat([self.index[touched].flatten(), index])
-        self.index[touched] = index[order].view(-1, KEPT)
-        distance = torch.cat([self.distance[touched].flatten(), distance])
-        self.distance[touched] = distance[order].view(-1, KEPT)
+        order = order[region[order].sort(stable=True).indices]
+        region = region[order]
+        row = torch.arange(len(region), device=region.device)
+        first = region.diff(prepend=region[:1] - 1) != 0
+        slot = first.cumsum(0) - 1  # of the region among those touched
+        rank = row - torch.where(first, row, 0).cummax(0).values
+        size = min(len(region), len(self.key))
+        place = torch.where(rank < KEPT, slot * KEPT + rank, size * KEPT)  # the last: for no entry
+        real = torch.where(row[:size] <= slot[-1], row[:size], 0)  # slots without a region: the 0th
+        touched = row.new_zeros(size + 1).scatter_(0, torch.where(first, slot, size), region)[real]
+        new = _Kept.empty(size + 1, region.device)
+        for name, value in zip(self.NAMES, (key, index, distance), strict=True):
+            getattr(new, name).view(-1).scatter_(0, place, value[order])
+        # Kept entries stand before new ones, so a stable sort leaves ties to the earlier arrival.
+        both = [torch.cat([getattr(self, name)[touched], getattr(new, name)[real]], dim=1)
+                for name in self.NAMES]  # fmt: skip
+        best = both[0].sort(dim=1, stable=True).indices[:, :KEPT]
+        for name, value in zip(self.NAMES, both, strict=True):
+            getattr(self, name)[touched] = value.gather(1, best)
 
 
 def _hash(index: Tensor, seed: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 1. Calibrate: the centre and every threshold, from the activations themselves or as given.
 2. Cluster: one leader clustering per percentile, all over the same stream, which is the rows as
-   they stand or in an order that is given. Directions are computed once for all percentiles.
+   they stand or in an order that is given. One product proposes for all percentiles.
 3. Recount: counts, means and coherence of the true Voronoi cells over the same activations.
 
 Does not know: models, tokens, files; `build` does this for a model and its texts.
@@ -20,7 +20,7 @@ from torch import Tensor
 from epkit import checks
 from epkit.calibration import Calibration, calibrate, check_percentiles
 from epkit.checks import Arrays, as_activations, compute_device, rows_of
-from epkit.clustering import LeaderClustering
+from epkit.clustering import LeaderClustering, fit_together
 from epkit.dictionary import Dictionary
 from epkit.geometry import directions
 
@@ -80,14 +80,13 @@ def partition(
         calibration = calibrate(x, percentiles, centre=centre, seed=seed, device=device)
     else:
         _check_calibration(calibration, percentiles, centre)
-    parts = {
-        p: LeaderClustering(calibration.centre, calibration.thresholds[p], device)
-        for p in percentiles
-    }
-    _cluster(list(parts.values()), (x[some] for some in rows.split(_BLOCK)))
+    thresholds = [calibration.thresholds[p] for p in percentiles]
+    several = LeaderClustering.several(calibration.centre, thresholds, device)
+    _cluster(several, (x[some] for some in rows.split(_BLOCK)))
     if order is not None:
         order = int(order) if isinstance(order, numbers.Integral) else "given"
-    made = {p: part.dictionary(percentile=p, order=order) for p, part in parts.items()}
+    parts = zip(percentiles, several, strict=True)
+    made = {p: part.dictionary(percentile=p, order=order) for p, part in parts}
     return {p: d.recount(x.split(_BLOCK)) for p, d in made.items()} if recount else made
 
 
@@ -200,6 +199,4 @@ def _cluster(parts: list[LeaderClustering], batches: Iterator[Tensor]) -> None:
     """Take a stream into clusterings that share a centre."""
     centre = parts[0].centre
     for batch in batches:
-        u = directions(as_activations(batch, len(centre), centre.device), centre)
-        for part in parts:
-            part.fit_directions(u)
+        fit_together(parts, directions(as_activations(batch, len(centre), centre.device), centre))

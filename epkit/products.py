@@ -21,10 +21,11 @@ The band, with u = 2⁻²⁴ the rounding unit of float32:
 
 At D = 2,304 the band is 1.4e-4 in single and about 1e-3 in half precision.
 
-Does not know: exemplars, thresholds, regions.
+Does not know: thresholds, regions.
 """
 
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,20 +157,24 @@ def proposed(u: Operand, v: Operand) -> Tensor:
     return out
 
 
-def top_two(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def top_two(groups: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Largest of every row of `proposed`, its column, and the second largest.
 
-    One pass for the largest of every group of columns, then only the winning group is looked into:
-    the fastest way on a CPU, where counting or sorting costs as much as the product.
+    Only the winning group is looked into: the fastest way on a CPU, where counting or sorting costs
+    as much as the product.
+
+    Parameters
+    ----------
+    groups : (N, G, GROUP) scores in groups.
+    peaks : (N, G) largest of every group, -inf for groups that do not take part; overwritten.
     """
-    groups = s.unflatten(1, (-1, GROUP))
-    peaks = groups.amax(dim=2)
     best, group = peaks.max(dim=1)
-    inside = groups[torch.arange(len(s), device=s.device), group]
+    inside = groups[torch.arange(len(groups), device=groups.device), group]
     where = inside.argmax(dim=1)
     inside.scatter_(1, where[:, None], -torch.inf)
     peaks.scatter_(1, group[:, None], -torch.inf)
-    return best, group * GROUP + where, torch.maximum(inside.amax(dim=1), peaks.amax(dim=1))
+    second = torch.maximum(inside.amax(dim=1), peaks.amax(dim=1))
+    return best, group * GROUP + where, second
 
 
 def band(u: Operand, v: Operand) -> Tensor:
@@ -188,3 +193,116 @@ def gamma(dim: int) -> float:
     """
     n = (dim + 8) * 2.0**-24
     return n / (1 - n)
+
+
+class Shelf:
+    """Unit rows of several owners side by side, so that one product proposes for all of them.
+
+    Columns of the product are dealt in groups of `GROUP`, each to one owner, whose rows stand there
+    in their order; column c holds row `place[c]` of its owner. A column without a row, at the end
+    of an owner's last group, scores -inf.
+
+    Attributes
+    ----------
+    n : per owner the number of its rows; what lies beyond is room.
+    rows : (C, D) float32, by column.
+    ready : the same as products take them.
+    """
+
+    def __init__(self, owners: int, dim: int, device: torch.device, half: bool) -> None:
+        self.n, self.half = [0] * owners, half
+        self.rows = torch.zeros(0, dim, dtype=torch.float32, device=device)
+        self.ready = Operand.of(self.rows, half)
+        self.place = torch.zeros(0, dtype=torch.int64, device=device)
+        self._owner = self.place.clone()  # of every group: owner + 1, 0 for nobody
+        self._dealt: list[tuple[list[int], Tensor]] = [([], self.place.clone()) for _ in self.n]
+
+    @classmethod
+    def of(cls, rows: Tensor, half: bool) -> "Shelf":
+        """Of one owner, whose rows (K, D) are all there."""
+        self = cls(1, rows.shape[1], rows.device, half)
+        self.n = [len(rows)]
+        self.rows, self.ready = rows, Operand.of(rows, half)
+        self.place = torch.arange(len(rows), device=rows.device)
+        groups = -(-len(rows) // GROUP)
+        self._dealt = [(list(range(groups)), self.place)]
+        return self
+
+    def of_owner(self, i: int) -> Tensor:
+        """(n, D) rows of an owner."""
+        if len(self.n) == 1:
+            return self.rows[: self.n[0]]
+        return self.rows[self._dealt[i][1][: self.n[i]]]
+
+    def write(self, i: int, rows: Tensor) -> None:
+        """Write rows behind the last of an owner; they count once `n` says so."""
+        start, end = self.n[i], self.n[i] + len(rows)
+        if end > len(self._dealt[i][1]):
+            self._deal(i, end - len(self._dealt[i][1]))
+        columns, new = self._dealt[i][1][start:end], Operand.of(rows, self.half)
+        self._owner[columns // GROUP] = i + 1
+        self.rows[columns] = rows
+        if self.half:
+            self.ready.values[columns] = new.values
+            self.ready.error[columns] = new.error
+
+    def _deal(self, i: int, more: int) -> None:
+        """Room for more rows of an owner; given by the last line, whatever interrupts before."""
+        groups, columns = self._dealt[i]
+        start = GROUP * sum(len(dealt) for dealt, _ in self._dealt)
+        end = start + -(-more // GROUP) * GROUP
+        if end > len(self.place):
+            self._grow(max(4 * GROUP, end, 2 * len(self.place)))
+        new = torch.arange(start, end, device=self.place.device)
+        self.place[start:end] = new - start + len(columns)
+        groups = [*groups, *range(start // GROUP, end // GROUP)]
+        self._dealt[i] = groups, torch.cat([columns, new])
+
+    def _grow(self, columns: int) -> None:
+        columns = -(-columns // GROUP) * GROUP
+        self.rows = _longer(self.rows, columns)
+        values = _longer(self.ready.values, columns) if self.half else self.rows
+        self.ready = Operand(values, _longer(self.ready.error, columns), self.half)
+        self._owner = _longer(self._owner, columns // GROUP)
+        self.place = _longer(self.place, columns)
+
+    def blocks(self, width: int) -> Iterator[tuple[slice, list[int]]]:
+        """The columns in blocks of about `width`, of whole groups; and who has rows in each."""
+        step = -(-width // GROUP)
+        dealt = sum(len(groups) for groups, _ in self._dealt)
+        for first in range(0, dealt, step):
+            full = (self._full(i) for i in range(len(self.n)))
+            here = [bisect_left(g, first) < bisect_left(g, first + step) for g in full]
+            if any(here):
+                block = slice(first * GROUP, min(first + step, dealt) * GROUP)
+                yield block, [i for i, has in enumerate(here) if has]
+
+    def _full(self, i: int) -> list[int]:
+        """Groups in which an owner has rows, ascending."""
+        return self._dealt[i][0][: -(-self.n[i] // GROUP)]
+
+    def scores(self, u: Operand, block: slice) -> Tensor:
+        """`proposed` of rows and a block of columns, in groups: (N, G, GROUP)."""
+        out = proposed(u, self.ready[block])
+        for n, (groups, _) in zip(self.n, self._dealt, strict=True):
+            for at, group in enumerate(groups[n // GROUP :], n // GROUP):
+                start = group * GROUP - block.start
+                if 0 <= start < out.shape[1]:
+                    out[:, start + max(0, n - at * GROUP) : start + GROUP] = -torch.inf
+        return out.unflatten(1, (-1, GROUP))
+
+    def owned(self, i: int, block: slice, values: Tensor) -> Tensor:
+        """Of values by group, (N, G), those of an owner; the least value of their type elsewhere.
+
+        Whether a score is a candidate, or the largest score of a group.
+        """
+        if len(self.n) == 1:
+            return values
+        other = self._owner[block.start // GROUP : block.start // GROUP + values.shape[1]] != i + 1
+        least = False if values.dtype == torch.bool else -torch.inf
+        return values.masked_fill(other.view(1, -1, *[1] * (values.dim() - 2)), least)
+
+
+def _longer(buffer: Tensor, n: int) -> Tensor:
+    """The buffer with zeros up to n rows."""
+    return torch.cat([buffer, buffer.new_zeros(max(0, n - len(buffer)), *buffer.shape[1:])])

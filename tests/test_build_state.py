@@ -211,7 +211,7 @@ def test_a_build_is_not_lost_when_the_cache_is_a_file(fake, home, whole, capsys)
 
 STEPS = [
     (build_state, "as_activations"), (build_state, "directions"), (build_state, "write_tensors"),
-    (LeaderClustering, "fit_directions"), (LeaderClustering, "state"),
+    (build_state, "fit_together"), (LeaderClustering, "state"),
     (MemberCollector, "update"), (MemberCollector, "state"), (MemberCollector, "members"),
     (BuildState, "regions_line"), (os, "replace"), (os, "fsync"),
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import epkit
-from epkit import clustering, geometry
+from epkit import clustering, geometry, products
 from epkit.geometry import directions
 from epkit.sums import RegionSums
 
@@ -132,11 +132,12 @@ LATTICES = [
 )
 def test_lattices_of_exact_ties_equal_the_loop_for_every_cut(which, cuts, columns, precision):
     x, threshold, exemplar, region = LATTICES[which]
-    part = epkit.LeaderClustering(torch.zeros(x.shape[1]), threshold, precision=precision)
     edges = np.unique(np.clip(np.cumsum([0, *cuts]), 0, len(x)))
     u = directions(x, torch.zeros(x.shape[1]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(geometry, "COLUMNS", columns)
+        patch.setattr(products, "GROUP", min(columns, products.GROUP))
+        part = epkit.LeaderClustering(torch.zeros(x.shape[1]), threshold, precision=precision)
         got = [part.fit_directions(block)[0] for block in u.tensor_split(edges[1:].tolist())]
     d = part.dictionary()
     assert d.exemplar_index.tolist() == exemplar
@@ -153,7 +154,7 @@ def test_thousands_of_ties_are_decided_a_few_at_a_time(monkeypatch):
 
     for module in (geometry, clustering):
         monkeypatch.setattr(module, "pairs_distance", counted)
-        monkeypatch.setattr(module, "DECIDED", 4)
+    monkeypatch.setattr(geometry, "DECIDED", 4)
     x = torch.cat([torch.eye(300), torch.full((50, 300), 0.1)])  # 50 rows tie with 300 exemplars
     d = fit(x, torch.zeros(300), 0.96, len(x))
     assert d.counts.tolist() == [51] + [1] * 299

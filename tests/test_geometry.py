@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from epkit import geometry
+from epkit import geometry, products
 from epkit.checks import as_activations
 from epkit.geometry import centre_of, directions, nearest, nearest_of_activations, pair_distance
 
@@ -74,6 +74,7 @@ def test_pair_distance_is_clamped_and_one_minus_cosine():
 
 def test_nearest_equals_float64_brute_force_over_many_blocks(monkeypatch):
     monkeypatch.setattr(geometry, "COLUMNS", 7)
+    monkeypatch.setattr(products, "GROUP", 7)
     generator = torch.Generator().manual_seed(1)
     u = torch.nn.functional.normalize(torch.randn(300, 5, generator=generator), dim=1)
     exemplars = torch.nn.functional.normalize(torch.randn(60, 5, generator=generator), dim=1)
@@ -90,6 +91,7 @@ def test_nearest_ties_go_to_the_lowest_index(monkeypatch):
     )
     for columns in (1, 2, 3, 4096):
         monkeypatch.setattr(geometry, "COLUMNS", columns)
+        monkeypatch.setattr(products, "GROUP", min(columns, 64))
         assert nearest(u, exemplars)[0].tolist() == [1, 0]
 
 

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.benchmark.products import print_table
 from epkit.build import build_from
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
@@ -39,7 +40,6 @@ from epkit.lm.chunks import Chunk
 from epkit.lm.corpora import load_corpus
 from epkit.lm.models import load_model
 from epkit.products import full_precision
-from epkit.runner.speed import print_table
 
 BATCH = 4096
 
@@ -208,7 +208,3 @@ def _peak_of_build(n: int, sender) -> None:
     _build_synthetic(n)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sender.send(peak / (2**20 if sys.platform == "darwin" else 2**10))
-
-
-if __name__ == "__main__":
-    main()
