@@ -10,10 +10,14 @@
 Decisions are those of `geometry.pair_distance`, so the regions are those of `LeaderClustering`.
 This is the epoch scheme of OCC DP-means (Pan et al. 2013, arXiv 1307.8049) for the leader rule.
 
+A worker is given as much of an epoch as it has shown to be fast, so that a slow one holds up the
+others no longer than its first epochs; how an epoch is dealt changes no byte.
+
 Does not know: Ray, models, where workers are; a crew is anything with `find` and `settle`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import Protocol
 
 import torch
@@ -33,14 +37,22 @@ MOST = 65_536
 """Rows of an epoch for one worker: bounds what the driver keeps, and what a lost worker costs."""
 
 
+LEAST = 0.05
+"""Share of an epoch, in equal shares, that the slowest worker still gets: it may become faster."""
+
+
 class Crew(Protocol):
-    """Workers, one `Shard` each, that never die as far as the caller can see."""
+    """Workers, one `Shard` each, that never die as far as the caller can see.
+
+    speeds : rows a second of each, or any numbers in that proportion.
+    """
 
     size: int
+    speeds: Sequence[float]
 
     def find(self, starts: Sequence[int], parts: Sequence[object]) -> list[dict[Key, Founded]]: ...
 
-    def settle(self, founders: dict[Key, Founded]) -> list[dict[Key, Settled]]: ...
+    def settle(self, founders: dict[Key, Founded], end: int) -> list[dict[Key, Settled]]: ...
 
 
 def run_epoch(
@@ -49,10 +61,14 @@ def run_epoch(
     start: int,
     parts: Sequence,
     sizes: Sequence[int],
+    stop: Callable[[dict[Key, Tensor]], int] | None = None,
 ) -> tuple[int, list[dict[Key, Settled]]]:
     """Take the rows dealt as `parts` of `sizes` into the partitions.
 
     Returns the most misses of a dictionary, and what each worker settled.
+
+    stop : gives, from the stream positions of the epoch's founders, where the stream ends within
+        the epoch; rows from there on are left out.
 
     Until all workers have settled, the partitions are those before the epoch: what a lost worker
     is made from again.
@@ -64,11 +80,15 @@ def run_epoch(
         for key in partitions
     }
     founders = {key: founders_among(misses[key], part) for key, part in partitions.items()}
-    settled = crew.settle(founders)
+    end = start + sum(sizes)
+    if stop:
+        end = stop({key: found.index for key, found in founders.items()})
+        founders = {key: found.before(end) for key, found in founders.items()}
+    settled = crew.settle(founders, end)
     for key, part in partitions.items():
         index, directions = founders[key]
         sums = [(one[key].region, one[key].table) for one in settled]
-        part.take_settled(directions, index, sums, sum(sizes))
+        part.take_settled(directions, index, sums, end - start)
     return max(len(m.index) for m in misses.values()), settled
 
 
@@ -92,9 +112,22 @@ def next_length(length: int, misses: int, workers: int) -> int:
     return max(FIRST, min(wanted, 2 * length, MOST * workers), length // 2)
 
 
-def deal(rows: Tensor, workers: int) -> list[Tensor]:
-    """(N, D) in contiguous parts, as equal as can be, one a worker; some may be empty."""
-    return list(rows.tensor_split(workers))
+def deal(n: int, speeds: Sequence[float]) -> list[int]:
+    """Where to cut n pieces in order, so that workers of these speeds are done at one time.
+
+    [0, …, n], one more than workers; some parts may be empty.
+    """
+    least = LEAST * sum(speeds) / len(speeds)
+    shares = [max(speed, least) for speed in speeds]
+    return [round(n * sum(shares[:i]) / sum(shares)) for i in range(len(shares) + 1)]
+
+
+def slowest(speeds: Sequence[float]) -> dict[str, str]:
+    """For the line of progress: a worker of less than half the median speed, if there is one."""
+    usual, least = median(speeds), min(speeds)
+    if 2 * least >= usual:
+        return {}
+    return {"slow": f"worker {list(speeds).index(least)} ({least / usual:.0%} of the median speed)"}
 
 
 class Reader:
