@@ -1,7 +1,7 @@
 """Ray actors that hold a shard each, and are made again when they are lost.
 
 What a lost actor knew can all be made again: the exemplars before the epoch are the driver's, and
-so are the rows of the running epoch. A new actor gets both, and does its part of the epoch again, on
+so are the rows of the running epoch. A new actor gets both and does its part of the epoch again, on
 whatever machine has a place for it. Where none has, the job ends and says so.
 
 Does not know: how an epoch is decided, what is clustered.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from epkit.lm.models import LanguageModel
     from epkit.lm.tokens import Window
 
+
 def build(
     model: str | LanguageModel,
     texts,
@@ -68,7 +69,8 @@ def build(
 
     if options.pop("cache", None):
         raise ValueError(
-            "epkit.scale.build takes no cache: activations stay where they are read; use epkit.build"
+            "epkit.scale.build takes no cache, since activations stay where they are read: use "
+            "epkit.build"
         )
     workers = checks.whole("workers", workers, 1)
     model = load_model(model, source=source) if isinstance(model, str) else model
@@ -105,11 +107,11 @@ def _in_epochs(
             given = [[(bucket, c.cursor) for bucket, c in part] for part in parts]
             given = [(buckets, size) for buckets, size in zip(given, sizes, strict=True)]
             stop = partial(_end_of, job, state, [chunk for _, chunk in chunks])
-            misses, settled = run_epoch(crew, state.parts, state.n, given, sizes, stop)
-            _keep(state, settled, [chunk for _, chunk in chunks])
-            facts = {"workers": workers, "misses": f"{misses:,} of {sum(sizes):,}"}
+            epoch = run_epoch(crew, state.parts, state.n, given, sizes, stop)
+            _keep(state, epoch.settled, [chunk for _, chunk in chunks])
+            facts = {"workers": workers, "misses": f"{epoch.misses:,} of {sum(sizes):,}"}
             yield facts | slowest(crew.speeds)
-            length = next_length(sum(sizes), misses, workers)
+            length = next_length(sum(sizes), epoch.misses, workers, epoch.driver, epoch.waited)
 
 
 def _gathered(

@@ -80,9 +80,9 @@ def take_all(
             cuts = deal(len(rows), crew.speeds)
             dealt = [rows[a:b] for a, b in itertools.pairwise(cuts)]
             given_out = [{0: part} for part in dealt]
-            misses, _ = run_epoch(crew, parts, done, given_out, [len(part) for part in dealt])
+            epoch = run_epoch(crew, parts, done, given_out, [len(part) for part in dealt])
             done += len(rows)
             regions = " ".join(str(part.n_regions) for part in parts.values())
-            facts = {"workers": crew.size, "misses": f"{misses:,} of {len(rows):,}"}
+            facts = {"workers": crew.size, "misses": f"{epoch.misses:,} of {len(rows):,}"}
             update(done, **facts, **slowest(crew.speeds), regions=regions)
-            length = next_length(now, misses, crew.size)
+            length = next_length(now, epoch.misses, crew.size, epoch.driver, epoch.waited)

@@ -16,9 +16,10 @@ others no longer than its first epochs; how an epoch is dealt changes no byte.
 Does not know: Ray, models, where workers are; a crew is anything with `find` and `settle`.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -31,7 +32,10 @@ FIRST = 1024
 """Rows of the first epoch, all of which are misses."""
 
 MISSES = 2048
-"""Misses of an epoch that are aimed at: about two blocks of products for the driver."""
+"""Misses that an epoch may always have: about two blocks of products for the driver."""
+
+MOST_MISSES = 1 << 18
+"""Misses of an epoch at most, which the driver holds."""
 
 MOST = 65_536
 """Rows of an epoch for one worker: bounds what the driver keeps, and what a lost worker costs."""
@@ -39,6 +43,16 @@ MOST = 65_536
 
 LEAST = 0.05
 """Share of an epoch, in equal shares, that the slowest worker still gets: it may become faster."""
+
+
+class Epoch(NamedTuple):
+    """What an epoch was: the most misses of a dictionary, what each worker settled, and the seconds
+    of the driver and those in which it waited for workers."""
+
+    misses: int
+    settled: list[dict[Key, Settled]]
+    driver: float
+    waited: float
 
 
 class Crew(Protocol):
@@ -62,10 +76,8 @@ def run_epoch(
     parts: Sequence,
     sizes: Sequence[int],
     stop: Callable[[dict[Key, Tensor]], int] | None = None,
-) -> tuple[int, list[dict[Key, Settled]]]:
+) -> Epoch:
     """Take the rows dealt as `parts` of `sizes` into the partitions.
-
-    Returns the most misses of a dictionary, and what each worker settled.
 
     stop : gives, from the stream positions of the epoch's founders, where the stream ends within
         the epoch; rows from there on are left out.
@@ -74,7 +86,9 @@ def run_epoch(
     is made from again.
     """
     starts = [start + sum(sizes[:i]) for i in range(len(sizes))]
+    began = time.monotonic()
     found = crew.find(starts, parts)
+    waited = time.monotonic() - began
     misses = {
         key: Founded(*(torch.cat(of) for of in zip(*(one[key] for one in found), strict=True)))
         for key in partitions
@@ -84,12 +98,15 @@ def run_epoch(
     if stop:
         end = stop({key: found.index for key, found in founders.items()})
         founders = {key: found.before(end) for key, found in founders.items()}
+    asked = time.monotonic()
     settled = crew.settle(founders, end)
+    waited += time.monotonic() - asked
     for key, part in partitions.items():
         index, directions = founders[key]
         sums = [(one[key].region, one[key].table) for one in settled]
         part.take_settled(directions, index, sums, end - start)
-    return max(len(m.index) for m in misses.values()), settled
+    most = max(len(m.index) for m in misses.values())
+    return Epoch(most, settled, time.monotonic() - began - waited, waited)
 
 
 def founders_among(misses: Founded, part: LeaderClustering) -> Founded:
@@ -102,13 +119,19 @@ def founders_among(misses: Founded, part: LeaderClustering) -> Founded:
     return Founded(misses.index[chosen], misses.directions[chosen])
 
 
-def next_length(length: int, misses: int, workers: int) -> int:
-    """Rows of the next epoch: as many as give `MISSES` misses at the last epoch's rate.
+def next_length(
+    length: int, misses: int, workers: int, driver: float = 1.0, waited: float = 0.0
+) -> int:
+    """Rows of the next epoch: as many as keep the driver no longer busy than the workers.
 
-    So the driver's part of an epoch stays the same while the workers' grows as regions saturate;
-    at most twice the last epoch, and at least half of it, since one epoch's rate is a sample.
+    The leader rule compares misses with founders, so the driver's seconds grow with the square of
+    the length, while workers that an epoch is too short for stand idle. `MISSES` misses are allowed
+    whatever the clock says. At most twice the last epoch, and at least half of it, since one
+    epoch's misses and seconds are a sample.
     """
-    wanted = length * MISSES // max(misses, 1)
+    most = length * MOST_MISSES // max(misses, 1)
+    balanced = int(length * (waited / driver) ** 0.5) if driver > 0 else 2 * length
+    wanted = max(length * MISSES // max(misses, 1), min(balanced, most))
     return max(FIRST, min(wanted, 2 * length, MOST * workers), length // 2)
 
 

@@ -15,7 +15,7 @@ from scale_examples import PlainBuildCrew
 from tiny_models import tiny_llama
 
 import epkit
-import epkit.scale.build  # noqa: F401
+import epkit.scale.build
 
 scale_build = sys.modules["epkit.scale.build"]
 
@@ -106,9 +106,10 @@ def test_50_builds_of_any_configuration_have_the_same_bytes(seed, model, monkeyp
         model, texts, layers, context=rng.choice([12, 24, 60]), batch_tokens=rng.choice([64, 300])
     )  # fmt: skip
     stream.bucket = rng.choice([1, 3, 16, 64])  # windows that are dealt as one
-    options = QUIET | {"seed": seed, "show_progress": False, "n_calibration": rng.choice([100, 700])}
-    del options["context"]
-    options["saturation_window"] = rng.choice([None, 60, 300])
+    options = {
+        "checkpoint": False, "keep": False, "show_progress": False, "seed": seed,
+        "n_calibration": rng.choice([100, 700]), "saturation_window": rng.choice([None, 60, 300]),
+    }  # fmt: skip
     percentiles, n = rng.sample([1, 2, 5, 10, 30], rng.choice([1, 2])), rng.randint(200, 2500)
     wanted = epkit.build_from(stream, percentiles, n, **options)
 

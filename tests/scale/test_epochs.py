@@ -9,7 +9,17 @@ from scale_examples import PlainCrew, cut, expected, same
 
 from epkit.clustering import LeaderClustering
 from epkit.scale.cluster import take_all
-from epkit.scale.epochs import FIRST, LEAST, MISSES, MOST, Reader, deal, next_length, slowest
+from epkit.scale.epochs import (
+    FIRST,
+    LEAST,
+    MISSES,
+    MOST,
+    MOST_MISSES,
+    Reader,
+    deal,
+    next_length,
+    slowest,
+)
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -48,6 +58,15 @@ def test_an_epoch_is_as_long_as_its_misses_allow():
     assert next_length(MOST * 2, 1, 2) == MOST * 2  # bounded for a worker
     assert next_length(FIRST, FIRST * 8, 1) == FIRST
     assert next_length(5, 0, 1) == FIRST
+
+
+def test_an_epoch_grows_while_the_driver_has_less_to_do_than_the_workers():
+    many = 20 * MISSES
+    assert next_length(40_000, many, 2, driver=1, waited=2.25) == 60_000  # its work is a square
+    assert next_length(40_000, many, 2, driver=4, waited=1) == 20_000
+    assert next_length(40_000, many, 2, driver=0, waited=1) == 80_000
+    assert next_length(40_000, 2 * MOST_MISSES, 2, driver=1, waited=100) == 20_000
+    assert next_length(40_000, MISSES // 2, 2, driver=9, waited=1) == 80_000  # few are allowed
 
 
 def test_a_slow_worker_gets_less_and_no_worker_nothing():
