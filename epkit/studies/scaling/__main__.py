@@ -15,6 +15,8 @@ import torch
 
 import epkit
 from epkit.scale.connection import connected
+from epkit.studies.scaling.passes import pass_over
+from epkit.studies.scaling.tables import modelled
 from epkit.studies.scaling.workers import measured_rates, record
 
 
@@ -43,7 +45,10 @@ def main() -> None:
         rates = measured_rates(x.shape[1], os.cpu_count() or 1)
         pd.DataFrame([asdict(rates)]).to_csv(given.to / "scale_rates.csv", index=False)
         made = record(x, calibration, p, given.workers, given.repeats)
-        made.assign(percentile=p).to_csv(given.to / "scale_workers.csv", index=False)
+        one = pass_over(x, calibration, p, "cpu")
+        model = {w: modelled(one, w, rates) for w in given.workers}
+        made = made.assign(percentile=p, modelled=made.workers.map(model))
+        made.to_csv(given.to / "scale_workers.csv", index=False)
         if given.builds:
             found = builds(model, texts, given.layer, p, given.builds, given.workers[:2])
             found.to_csv(given.to / "scale_builds.csv", index=False)

@@ -18,7 +18,7 @@ import numpy as np
 
 from epkit.scale.epochs import FIRST, next_length
 from epkit.studies.scaling.passes import StreamPass
-from epkit.studies.scaling.traffic import row_bytes, sum_bytes
+from epkit.studies.scaling.traffic import burst, row_bytes, sum_bytes
 
 TERMS = ("forward", "products", "link", "rule", "adding", "calls")
 BLOCK = 1024
@@ -45,12 +45,14 @@ class Rates:
 
 @dataclass(frozen=True)
 class Growth:
-    """K after n activations, a · n^b up to `end`, and distinct regions among r rows, c · r^e."""
+    """K after n activations, a · n^b up to `end`; distinct regions among r rows, c · r^e; misses
+    of an epoch, `burst` times what the rate of founding foretells (`traffic.burst`)."""
 
     a: float
     b: float
     c: float
     e: float
+    burst: float = 1.0
     end: float = field(default=np.inf)
 
     @classmethod
@@ -61,7 +63,7 @@ class Growth:
         rows = np.unique(np.geomspace(len(made) / 64, len(made) / 2, points).astype(int))
         seen = [len(np.unique(made.region[-r:])) for r in rows]
         e, c = np.polyfit(np.log(rows), np.log(seen), 1)
-        return cls(float(np.exp(a)), float(b), float(np.exp(c)), float(e))
+        return cls(float(np.exp(a)), float(b), float(np.exp(c)), float(e), max(1.0, burst(made)))
 
     def stopped(self, n: float) -> "Growth":
         """The same growth, which ends at n."""
@@ -71,10 +73,10 @@ class Growth:
         return min(self.a * min(n, self.end) ** self.b, n)
 
     def rate(self, n: float) -> float:
-        """Regions founded an activation at n; of rows after n, the share that n exemplars miss."""
+        """Of rows after n, the share that the exemplars of the first n miss."""
         if n >= self.end:
             return 0.0
-        return min(1.0, self.a * self.b * max(n, 1.0) ** (self.b - 1))
+        return min(1.0, self.burst * self.a * self.b * max(n, 1.0) ** (self.b - 1))
 
     def touched(self, rows: float, known: float) -> float:
         return min(self.c * rows**self.e, rows, known)
@@ -116,11 +118,11 @@ def project(
     n, length, epochs = 0.0, float(FIRST), 0.0
     sums = dict.fromkeys(TERMS, 0.0)
     while n < total:
-        rows = min(max(length, rates.dealt), total - n)
+        rows = min(np.ceil(length / rates.dealt) * rates.dealt, total - n)
         many = max(1.0, min(np.floor(STEP * n / rows), np.floor((total - n) / rows)))
         known = growth.regions(n)
         founders = growth.regions(n + rows) - known
-        misses = max(founders, rows * (growth.rate(n) if n else 1.0))
+        misses = max(founders, rows * growth.rate(n))
         touched = growth.touched(rows / min(workers, np.ceil(rows / rates.dealt)), known + founders)
         one = epoch_seconds(
             rows, misses, founders, known, touched, workers, dim, rates,

@@ -5,10 +5,12 @@ Does not know: figures, wording.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
-from epkit.studies.scaling.passes import StreamPass
+from epkit.geometry import directions
+from epkit.studies.scaling.passes import StreamPass, independent_rounds
 from epkit.studies.scaling.seconds import (
     TERMS,
     Growth,
@@ -18,7 +20,7 @@ from epkit.studies.scaling.seconds import (
     seconds_of,
     sides,
 )
-from epkit.studies.scaling.traffic import epoch_table, traffic_row
+from epkit.studies.scaling.traffic import burst, epoch_table, traffic_row
 
 CASES = ("growing", "stopped")
 DESIGNS = ("one driver", "two levels")
@@ -27,29 +29,40 @@ PAYS = 0.5
 
 
 def miss_table(passes: Mapping[float, StreamPass], workers: int) -> pd.DataFrame:
-    """Per percentile: K, misses over the first and the last tenth of the stream, and what the
-    founding rate at an epoch's start foretells of its misses (mean error over epochs, weighted)."""
+    """Per percentile: K, misses over the first and the last tenth of the stream, and how many times
+    as many as the rate of founding foretells (`burst`)."""
     rows = []
     for p, made in passes.items():
-        table = epoch_table(made, workers)
-        n = len(made)
-        late = table[table.start > n // 10]
-        window = np.maximum(late.start // 8, 1)
-        before = [made.regions_before(s) - made.regions_before(s - w)
-                  for s, w in zip(late.start, window, strict=True)]  # fmt: skip
-        foretold = np.array(before) / window * late.rows
+        table, n = epoch_table(made, workers), len(made)
         rows.append({
             "p": p, "θ": made.threshold, "K": len(made.founded), "epochs": len(table),
             "misses, first tenth": _share(table[table.start <= n // 10]),
             "misses, last tenth": _share(table[table.start + table.rows > n - n // 10]),
-            "misses / foretold": float(late.misses.sum() / foretold.sum()),
-            "rounds": "",
+            "misses / foretold": burst(made, workers),
         })  # fmt: skip
-    return pd.DataFrame(rows).set_index("p").drop(columns="rounds")
+    return pd.DataFrame(rows).set_index("p")
 
 
 def _share(table: pd.DataFrame) -> float:
     return float(table.misses.sum() / table.rows.sum())
+
+
+def rounds_table(
+    x: Tensor, centre: Tensor, made: StreamPass, workers: int, most: int = 4096
+) -> pd.DataFrame:
+    """Parallel rounds in which an epoch's founders are known among its misses, at most `most`.
+
+    x : (N, D) the activations of the pass, centre (D,); where they are, rounds are counted.
+    """
+    rows = []
+    for epoch in epoch_table(made, workers).itertuples():
+        first = made.first[epoch.start : epoch.start + epoch.rows]
+        missed = epoch.start + (first >= epoch.start).nonzero()[0][:most]
+        if len(missed):
+            u = directions(x[torch.as_tensor(missed, device=x.device)].float(), centre)
+            rounds = independent_rounds(u, made.threshold)
+            rows.append((epoch.start, len(missed), epoch.founders, rounds))
+    return pd.DataFrame(rows, columns=["start", "misses looked at", "founders", "rounds"])
 
 
 def traffic_table(
@@ -70,14 +83,13 @@ def modelled(made: StreamPass, workers: int, rates: Rates) -> float:
     return sum(seconds_of(one(*epoch[1:])) for epoch in epochs.itertuples(index=False))
 
 
-def check_table(recorded: pd.DataFrame, model: Mapping[int, float]) -> pd.DataFrame:
+def check_table(recorded: pd.DataFrame) -> pd.DataFrame:
     """Real workers (`workers.record`) beside the model: least seconds of the repetitions."""
-    least = recorded.groupby("workers").seconds.min()
-    spread = recorded.groupby("workers").seconds.max()
-    table = pd.DataFrame({"seconds": least, "slowest repetition": spread})
-    table["against none"] = least / least[0]
-    table["modelled"] = pd.Series(model)
-    table["modelled / seconds"] = table.modelled / least
+    by = recorded.groupby("workers")
+    table = pd.DataFrame({"seconds": by.seconds.min(), "slowest": by.seconds.max()})
+    table["against none"] = table.seconds / table.seconds[0]
+    table["modelled"] = by.modelled.first()
+    table["modelled / seconds"] = table.modelled / table.seconds
     return table
 
 
@@ -143,5 +155,6 @@ def duration(hours: float) -> str:
     """Hours as people say it."""
     for least, unit, size in ((48, "d", 24), (1, "h", 1), (1 / 60, "min", 1 / 60)):
         if hours >= least:
-            return f"{hours / size:,.3g} {unit}"
+            value = hours / size
+            return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
     return f"{hours * 3600:.2g} s"

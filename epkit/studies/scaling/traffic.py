@@ -60,6 +60,26 @@ def epoch_table(
     )
 
 
+def foretold_misses(made: StreamPass, table: pd.DataFrame) -> np.ndarray:
+    """Misses of epochs by the rate at which regions were founded in the eighth before each: what
+    they would be if the rows came in random order."""
+    window = np.maximum(table.start // 8, 1)
+    before = [
+        made.regions_before(start) - made.regions_before(start - w)
+        for start, w in zip(table.start, window, strict=True)
+    ]
+    return np.array(before) / window.to_numpy() * table.rows.to_numpy()
+
+
+def burst(made: StreamPass, workers: int = 1) -> float:
+    """How many times as many rows miss as the rate of founding foretells, after the first tenth of
+    the stream: a document repeats its own words, and an epoch's rows do not see its founders."""
+    table = epoch_table(made, workers)
+    late = table[table.start > len(made) // 10]
+    foretold = foretold_misses(made, late).sum()
+    return float(late.misses.sum() / foretold) if foretold else 1.0
+
+
 def with_bytes(table: pd.DataFrame, dim: int, workers: int, members: bool = True) -> pd.DataFrame:
     """The table with bytes between driver and workers: `tokens` and `new exemplars` out, `missed`
     and `sums` in."""
