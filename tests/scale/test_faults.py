@@ -128,7 +128,14 @@ from epkit.scale.cluster import take_all
 from epkit.scale.epochs import Reader
 
 def machine(cpus):
-    return cluster.add_node(num_cpus=cpus, object_store_memory=80 * 2**20, include_dashboard=False)
+    for again in (True, True, False):  # Ray waits half a minute for a machine, however busy it is
+        try:
+            return cluster.add_node(
+                num_cpus=cpus, object_store_memory=80 * 2**20, include_dashboard=False
+            )
+        except Exception:
+            if not again:
+                raise
 
 class Crew(actors.RayCrew):
     epoch = 0
