@@ -9,6 +9,8 @@ import pytest
 def ray():
     """Ray on this machine, for three workers; stopped before other tests are timed."""
     ray = pytest.importorskip("ray")
+    import epkit.scale.connection  # noqa: F401  (sets how patient Ray is)
+
     options = {"num_cpus": 3, "include_dashboard": False, "log_to_driver": False}
     with contextlib.suppress(Exception):  # a busy machine may take longer than Ray waits
         ray.init("local", **options)

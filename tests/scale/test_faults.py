@@ -117,6 +117,7 @@ def test_a_full_object_store_ends_the_job_in_one_sentence(ray, x, parts, monkeyp
 # a machine is lost and another is there; in the third one is lost for good.
 MACHINES = """
 import logging, sys, torch
+import epkit.scale.connection
 from ray.cluster_utils import Cluster
 import ray
 sys.path.insert(0, sys.argv[1])

@@ -1,13 +1,11 @@
 """Time workers on this machine: `python -m epkit.studies.scaling`, into `data/results/`.
 
-Writes `scale_workers.csv` (clustering), `scale_builds.csv` (builds, forward pass included) and
-`scale_rates.csv`, which notebook 14 shows. Takes some minutes, with the activations cached.
+Writes `scale_workers.csv` (clustering) and `scale_builds.csv` (builds, forward pass included),
+which notebook 14 shows. Takes some minutes with the activations cached.
 """
 
 import argparse
-import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +13,7 @@ import torch
 
 import epkit
 from epkit.scale.connection import connected
-from epkit.studies.scaling.passes import pass_over
-from epkit.studies.scaling.tables import modelled
-from epkit.studies.scaling.workers import measured_rates, record
+from epkit.studies.scaling.workers import record
 
 
 def main() -> None:
@@ -42,13 +38,8 @@ def main() -> None:
     p = given.percentile
     calibration = epkit.calibrate(x[: given.n_calibration], [p], seed=0)
     with connected(max(given.workers)):
-        rates = measured_rates(x.shape[1], os.cpu_count() or 1)
-        pd.DataFrame([asdict(rates)]).to_csv(given.to / "scale_rates.csv", index=False)
         made = record(x, calibration, p, given.workers, given.repeats)
-        one = pass_over(x, calibration, p, "cpu")
-        model = {w: modelled(one, w, rates) for w in given.workers}
-        made = made.assign(percentile=p, modelled=made.workers.map(model))
-        made.to_csv(given.to / "scale_workers.csv", index=False)
+        made.assign(percentile=p).to_csv(given.to / "scale_workers.csv", index=False)
         if given.builds:
             found = builds(model, texts, given.layer, p, given.builds, given.workers[:2])
             found.to_csv(given.to / "scale_builds.csv", index=False)

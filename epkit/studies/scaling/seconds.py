@@ -31,7 +31,8 @@ STEP = 0.01
 class Rates:
     """Of a worker: `forward` activations a second (inf for arrays) and `product` operations a
     second. Of the driver: `rule` operations a second, `link` and `adding` bytes a second; `call`
-    seconds an epoch. `dealt` rows are dealt as one; `parallel` workers run at once at most."""
+    seconds an epoch; `decided` misses a second, beside their products. `dealt` rows are dealt as
+    one."""
 
     forward: float
     product: float
@@ -39,8 +40,8 @@ class Rates:
     link: float
     adding: float
     call: float
+    decided: float = np.inf
     dealt: int = 1
-    parallel: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,7 @@ def epoch_seconds(
     groups : drivers that share the work; rounds : that they need to find the founders together.
     """
     parts = np.ceil(rows / rates.dealt)
-    own = np.ceil(parts / min(workers, rates.parallel)) * rates.dealt if rates.dealt > 1 else (
-        rows / min(workers, rates.parallel)
-    )  # fmt: skip
+    own = np.ceil(parts / workers) * rates.dealt if rates.dealt > 1 else rows / workers
     busy = min(workers, parts)
     spread = workers if groups == 1 else workers / groups + groups
     tables = busy if groups == 1 else min(busy, spread)
@@ -104,7 +103,7 @@ def epoch_seconds(
         "forward": own / rates.forward,
         "products": own * 2 * dim * (regions + founders) / rates.product,
         "link": (moved + sums) / rates.link,
-        "rule": compared * 2 * dim / rates.rule / groups,
+        "rule": (compared * 2 * dim / rates.rule + misses / rates.decided) / groups,
         "adding": sums / rates.adding,
         "calls": rates.call * (1 + rounds),
     }

@@ -83,14 +83,17 @@ def modelled(made: StreamPass, workers: int, rates: Rates) -> float:
     return sum(seconds_of(one(*epoch[1:])) for epoch in epochs.itertuples(index=False))
 
 
-def check_table(recorded: pd.DataFrame) -> pd.DataFrame:
-    """Real workers (`workers.record`) beside the model: least seconds of the repetitions."""
-    by = recorded.groupby("workers")
-    table = pd.DataFrame({"seconds": by.seconds.min(), "slowest": by.seconds.max()})
+def check_table(
+    clocked: Mapping[int, tuple[float, float]], model: Mapping[int, float]
+) -> pd.DataFrame:
+    """Seconds of the driver and of the slowest worker (`workers.critical_path`), by workers (0:
+    none), beside those of the model (`modelled`)."""
+    table = pd.DataFrame.from_dict(clocked, orient="index", columns=["driver", "slowest worker"])
+    table["seconds"] = table.sum(axis=1)
     table["against none"] = table.seconds / table.seconds[0]
-    table["modelled"] = by.modelled.first()
+    table["modelled"] = pd.Series(model)
     table["modelled / seconds"] = table.modelled / table.seconds
-    return table
+    return table.rename_axis("workers")
 
 
 def projections(

@@ -1,13 +1,15 @@
-"""Real workers on this machine, timed: what the model is checked against.
+"""Workers on this machine, timed: what the model is checked against.
 
-`record` clusters a stream of activations in this process and by 1, 2 and 4 Ray workers, in turns,
-and measures the rates that the model needs. One thread a process. On a machine with other work the
-least time of the repetitions is the one to read. Needs Ray.
+`critical_path` lets the shards of several workers do their epochs one after the other in this
+process and reads the processor's clock, so that other work on the machine does not count: seconds
+of the driver and, of every epoch, those of its slowest worker. `rates_here` measures what the model
+needs for them. `record` times Ray workers by the clock on the wall (needs Ray).
 
 Does not know: the model.
 """
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,7 +20,8 @@ from torch import Tensor
 from epkit.calibration import Calibration
 from epkit.clustering import LeaderClustering
 from epkit.scale.cluster import take_all
-from epkit.scale.epochs import Reader
+from epkit.scale.epochs import Reader, founders_among
+from epkit.scale.shard import Founded, Key, Shard
 from epkit.studies.scaling.seconds import Rates
 
 BATCH = 1024
@@ -55,34 +58,84 @@ def record(
     return pd.DataFrame(rows, columns=names)
 
 
-def measured_rates(dim: int, cores: int) -> Rates:
-    """Rates of this machine, of one thread; the link is Ray's object store. Needs a Ray."""
-    from epkit.scale.actors import packed, unpacked
-    from epkit.scale.connection import ray
-
-    u, v = torch.randn(1024, dim), torch.randn(4096, dim)
-    product = 2 * 1024 * 4096 * dim / _least(lambda: torch.mm(u, v.T).max(dim=1))
-    table = torch.zeros(8192, dim + 3, dtype=torch.int64)
-    some, rows = torch.arange(0, 8192, 2), torch.ones(4096, dim + 3, dtype=torch.int64)
-    adding = rows.nbytes / _least(lambda: table.index_add_(0, some, rows))
-
-    @ray.remote(num_cpus=1)
-    class Echo:
-        def echo(self, given: object) -> object:
-            return given
-
-    actor = Echo.remote()
-    call = 2 * _least(lambda: ray.get(actor.echo.remote(0)))
-    moved = _least(lambda: unpacked(ray.get(actor.echo.remote(ray.put(packed(rows))))))
-    ray.kill(actor)
-    return Rates(float("inf"), product, product, 2 * rows.nbytes / moved, adding, call, 1, cores)
+def critical_path(
+    x: Tensor, calibration: Calibration, percentile: float, workers: int
+) -> tuple[float, float]:
+    """Processor's seconds of clustering (N, D) activations by workers that would run at once: of
+    the driver, and of the slowest worker of each epoch. No workers: all are the driver's."""
+    threshold = calibration.thresholds[percentile]
+    part = LeaderClustering(calibration.centre, threshold, "cpu")
+    began = time.process_time()
+    if not workers:
+        for batch in x.split(BATCH):
+            part.partial_fit(batch)
+        return time.process_time() - began, 0.0
+    parts = {(0, 0.0): part}
+    crew = _ClockedCrew(parts, workers)
+    take_all(crew, parts, Reader(iter(x.split(BATCH)), x.shape[1]))
+    return time.process_time() - began - crew.all, crew.slowest
 
 
-def _least(work: Callable[[], object], times: int = 5) -> float:
+class _ClockedCrew:
+    """Shards in this process, each with the processor's seconds that it took."""
+
+    def __init__(self, parts: dict[Key, LeaderClustering], size: int) -> None:
+        self.size, self.speeds, self.all, self.slowest = size, [1.0] * size, 0.0, 0.0
+        centres = {layer: part.centre for (layer, _), part in parts.items()}
+        thresholds = {key: part.threshold for key, part in parts.items()}
+        known = {key: part.exemplars for key, part in parts.items()}
+        self._shards = [Shard(centres, thresholds, known, "cpu") for _ in range(size)]
+
+    def find(self, starts: Sequence[int], parts: Sequence) -> list:
+        return self._timed(lambda i: self._shards[i].find(starts[i], parts[i]))
+
+    def settle(self, founders: dict, end: int) -> list:
+        return self._timed(lambda i: self._shards[i].settle(founders, end))
+
+    def _timed(self, call: Callable[[int], object]) -> list:
+        found, seconds = [], []
+        for i in range(self.size):
+            began = time.process_time()
+            found.append(call(i))
+            seconds.append(time.process_time() - began)
+        self.all, self.slowest = self.all + sum(seconds), self.slowest + max(seconds)
+        return found
+
+
+def rates_here(dim: int) -> Rates:
+    """Rates of one thread of this machine for arrays, by the processor's clock; link and calls are
+    taken to cost nothing."""
+    clock, rows = time.process_time, 4096
+    u, v = torch.randn(1024, dim), torch.randn(rows, dim)
+    product = 2 * 1024 * rows * dim / _least(lambda: torch.mm(u, v.T).max(dim=1), clock)
+    table = torch.zeros(2 * rows, dim + 3, dtype=torch.int64)
+    some, sums = torch.arange(0, 2 * rows, 2), torch.ones(rows, dim + 3, dtype=torch.int64)
+    adding = sums.nbytes / _least(lambda: table.index_add_(0, some, sums), clock)
+    part = LeaderClustering(torch.zeros(dim), 2.0, "cpu").partial_fit(v[:1])
+    crew = _ClockedCrew({(0, 0.0): part}, 1)
+    nobody = Founded(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dim))
+
+    def one_epoch() -> None:
+        crew.find([1], [{0: v}])
+        crew.settle({(0, 0.0): nobody}, 1 + rows)
+
+    every = Founded(torch.arange(rows), torch.nn.functional.normalize(v, dim=1))
+    fine = LeaderClustering(torch.zeros(dim), 1e-3, "cpu")
+    products = 2 * dim * rows * (rows + BATCH) / 2 / product
+    deciding = _least(lambda: founders_among(every, fine), clock) - products
+    return Rates(
+        forward=rows / _least(one_epoch, clock), product=product, rule=product, link=math.inf,
+        adding=adding, call=0.0, decided=rows / max(deciding, 1e-9),
+    )  # fmt: skip
+
+
+def _least(
+    work: Callable[[], object], clock: Callable[[], float] = time.perf_counter, times: int = 5
+) -> float:
     """Least seconds of a few runs after one to warm up."""
     seconds = []
     for _ in range(times + 1):
-        began = time.perf_counter()
+        began = clock()
         work()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(clock() - began)
     return min(seconds[1:])

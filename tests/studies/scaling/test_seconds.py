@@ -14,8 +14,8 @@ from epkit.studies.scaling.seconds import (
     sides,
 )
 
-RATES = Rates(100, 1e6, 1e6, 1e4, 1e5, 0.5)
-GPU = Rates(20_000, 60e12, 60e12, 3e9, 1e10, 5e-3, 16_256)
+RATES = Rates(100, 1e6, 1e6, 1e4, 1e5, 0.5, decided=400)
+GPU = Rates(20_000, 60e12, 60e12, 3e9, 1e10, 5e-3, 1e6, 16_256)
 LAW = Growth(3.0, 0.6, 12.0, 0.5, 2.0)
 
 
@@ -23,7 +23,7 @@ def test_an_epoch_by_hand():
     found = epoch_seconds(1000, 100, 40, 200, 50, 4, 10, RATES)
     assert found["forward"] == 1000 / 4 / 100
     assert found["products"] == 1000 / 4 * 20 * 240 / 1e6
-    assert found["rule"] == 100 * (20 + 50) * 20 / 1e6
+    assert found["rule"] == 100 * (20 + 50) * 20 / 1e6 + 100 / 400
     sums = 4 * 50 * (8 + 8 * 13 + 3 * 8 * 20)
     assert found["adding"] == sums / 1e5
     assert found["link"] == pytest.approx((100 * 48 + 4 * 40 * 48 + sums) / 1e4)
@@ -36,8 +36,6 @@ def test_what_is_dealt_as_one_keeps_other_workers_idle():
     rates = Rates(100, 1e6, 1e6, 1e4, 1e5, 0.5, dealt=500)
     few = epoch_seconds(1000, 0, 0, 0, 0, 8, 10, rates)["forward"]
     assert few == 500 / 100
-    limited = Rates(100, 1e6, 1e6, 1e4, 1e5, 0.5, parallel=2)
-    assert epoch_seconds(1000, 0, 0, 0, 0, 8, 10, limited)["forward"] == 5
 
 
 def test_two_levels_share_the_link_and_the_rule():

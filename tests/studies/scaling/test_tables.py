@@ -7,11 +7,11 @@ from conftest import mixture
 
 import epkit
 from epkit.geometry import directions
-from epkit.studies.scaling import plots, tables, verdict
+from epkit.studies.scaling import plots, tables, verdict, workers
 from epkit.studies.scaling.passes import pass_over
 from epkit.studies.scaling.seconds import Growth, Rates, project
 
-GPU = Rates(20_000, 60e12, 60e12, 3e9, 1e10, 5e-3, 16_256)
+GPU = Rates(20_000, 60e12, 60e12, 3e9, 1e10, 5e-3, 1e6, 16_256)
 WORKERS, TOTALS = [1, 2, 4, 8, 64], [1e6, 1e7]
 
 
@@ -80,23 +80,30 @@ def test_durations(hours, said):
 
 
 def test_the_model_of_a_measured_pass(made):
-    slow, fast = (Rates(float("inf"), r, r, 1e9, 1e9, 1e-3, 1, 2) for r in (1e8, 1e9))
+    slow, fast = (Rates(float("inf"), r, r, 1e9, 1e9, 1e-3) for r in (1e8, 1e9))
     assert tables.modelled(made[2], 1, slow) > tables.modelled(made[2], 2, slow)
     assert tables.modelled(made[2], 2, slow) > tables.modelled(made[2], 2, fast)
 
 
-def recorded(modelled):
-    rows = [(0, 10.0, None), (0, 12.0, None), (1, 11.0, modelled), (2, 8.0, modelled)]
-    return pd.DataFrame(rows, columns=["workers", "seconds", "modelled"])
-
-
 @pytest.mark.parametrize(("modelled", "said"), [(10, ": within a third"), (3, ": not within a")])
 def test_the_model_against_workers(modelled, said):
-    check = tables.check_table(recorded(modelled))
+    clocked = {0: (10.0, 0.0), 1: (2.0, 9.0), 2: (2.0, 6.0)}
+    check = tables.check_table(clocked, {1: modelled, 2: modelled})
     assert check["against none"][1] == 1.1
-    assert check.slowest[0] == 12
+    assert check.seconds[2] == 8
     assert said in verdict.check_sentence(check)
     assert "One worker takes 1.10 times as long as none" in verdict.check_sentence(check)
+
+
+def test_workers_are_clocked(x):
+    calibration = epkit.calibrate(x, [2])
+    driver, slowest = workers.critical_path(x, calibration, 2, 2)
+    assert driver > 0 < slowest
+    alone = workers.critical_path(x, calibration, 2, 0)
+    assert alone[0] > 0 == alone[1]
+    here = workers.rates_here(12)
+    rates = (here.forward, here.product, here.rule, here.adding, here.decided)
+    assert all(rate > 0 for rate in rates)
 
 
 def test_the_answer_is_short_and_follows_the_numbers(made, projected):
