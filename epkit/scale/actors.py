@@ -17,6 +17,7 @@ from torch import Tensor
 
 from epkit.clustering import LeaderClustering
 from epkit.scale.connection import connected, ray
+from epkit.scale.epochs import UNKNOWN, new_speeds
 from epkit.scale.shard import Founded, Key, Settled, Shard
 
 RayTaskError = ray.exceptions.RayTaskError
@@ -48,7 +49,7 @@ class RayCrew:
     Attributes
     ----------
     size : int, workers.
-    speeds : rows a second that each found last, all 1 before; what waits for others is not counted.
+    speeds : of the workers, see `epochs.new_speeds`.
     losses : int, actors that were made again.
     """
 
@@ -61,7 +62,7 @@ class RayCrew:
         seed: int | None = None,
         reader: Callable[[], Callable[[object], dict]] | None = None,
     ) -> None:
-        self.size, self.losses, self.speeds = workers, 0, [1.0] * workers
+        self.size, self.losses, self.speeds = workers, 0, [UNKNOWN] * workers
         self._parts, self._gpu, self._seed, self._reader = parts, gpu, seed, reader
         self._actors: list = []
         self._given: list[tuple] = []
@@ -88,7 +89,7 @@ class RayCrew:
             rows = [ray.put(packed(part)) for part in parts]
         self._given = list(zip(starts, rows, strict=True))
         found = self._each(lambda i: self._actors[i].find.remote(*self._given[i]), again=False)
-        self._measure([(n, seconds) for n, seconds, _ in found])
+        self.speeds = new_speeds(self.speeds, [(n, seconds) for n, seconds, _ in found])
         return [misses for _, _, misses in found]
 
     def settle(self, founders: dict[Key, Founded], end: int) -> list[dict[Key, Settled]]:
@@ -128,15 +129,6 @@ class RayCrew:
                     self._actors[i].find.remote(*self._given[i])
                 running[call(i)] = i
         return results
-
-    def _measure(self, found: list[tuple[int, float]]) -> None:
-        """Move the speeds half of the way to what (rows, seconds) say; no rows say nothing."""
-        if all(speed == 1 for speed in self.speeds):
-            self.speeds = [n / seconds if n else 1.0 for n, seconds in found]
-            return
-        for i, (n, seconds) in enumerate(found):
-            if n:
-                self.speeds[i] = (self.speeds[i] + n / seconds) / 2
 
     def _check_machines(self) -> None:
         """RuntimeError where lost machines took the places of workers with them."""

@@ -41,6 +41,9 @@ MOST = 65_536
 """Rows of an epoch for one worker: bounds what the driver keeps, and what a lost worker costs."""
 
 
+UNKNOWN = 1.0
+"""Speed of all workers before any has worked."""
+
 LEAST = 0.05
 """Share of an epoch, in equal shares, that the slowest worker still gets: it may become faster."""
 
@@ -143,6 +146,19 @@ def deal(n: int, speeds: Sequence[float]) -> list[int]:
     least = LEAST * sum(speeds) / len(speeds)
     shares = [max(speed, least) for speed in speeds]
     return [round(n * sum(shares[:i]) / sum(shares)) for i in range(len(shares) + 1)]
+
+
+def new_speeds(speeds: Sequence[float], found: Sequence[tuple[int, float]]) -> list[float]:
+    """Speeds moved half of the way to those of an epoch: (rows, seconds) of each worker.
+
+    Who had no rows moves to the median of those who had, so that a worker that was once slow, or
+    was never asked, is asked again.
+    """
+    usual = median([n / seconds for n, seconds in found if n] or [UNKNOWN])
+    now = [n / seconds if n else usual for n, seconds in found]
+    if all(speed == UNKNOWN for speed in speeds):
+        return now
+    return [(a + b) / 2 for a, b in zip(speeds, now, strict=True)]
 
 
 def slowest(speeds: Sequence[float]) -> dict[str, str]:

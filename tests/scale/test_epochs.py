@@ -17,6 +17,7 @@ from epkit.scale.epochs import (
     MOST_MISSES,
     Reader,
     deal,
+    new_speeds,
     next_length,
     slowest,
 )
@@ -76,6 +77,13 @@ def test_a_slow_worker_gets_less_and_no_worker_nothing():
     *_, before, end = deal(1000, [1, 1, 1, 0])
     assert end == 1000
     assert end - before == pytest.approx(1000 * LEAST / 4, rel=0.1)
+
+
+def test_speeds_follow_what_workers_do_and_forgive_who_had_nothing_to_do():
+    assert new_speeds([1.0, 1.0], [(10, 0.1), (0, 0.0)]) == [100, 100]
+    assert new_speeds([100.0, 10.0], [(20, 0.1), (10, 1.0)]) == [150, 10]
+    assert new_speeds([100.0, 10.0], [(10, 0.1), (0, 0.0)]) == [100, 55]
+    assert new_speeds([1.0, 1.0], [(0, 0.0), (0, 0.0)]) == [1, 1]
 
 
 def test_the_line_of_progress_names_a_slow_worker():
