@@ -251,10 +251,12 @@ class Request:
         }  # fmt: skip
 
     def saturated(self, state: BuildState) -> bool:
+        return self.is_quiet(state.n, [part.last_founded for part in state.parts.values()])
+
+    def is_quiet(self, n: int, last_founded: Sequence[int]) -> bool:
+        """Whether the saturation rule ends a pass after n activations."""
         window = self.saturation_window
-        return window is not None and all(
-            part.n_activations - part.last_founded > window for part in state.parts.values()
-        )
+        return window is not None and all(n - last > window for last in last_founded)
 
 
 # ---- arguments ----------------------------------------------------------------------------------

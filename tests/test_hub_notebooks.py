@@ -68,6 +68,10 @@ SMALL = {
         "other_percentiles": [8], "n_splits": 2, "n_rows": 12, "shares": [0.25, 0.5], "n_draws": 1,
         "trajectory_percentile": 8, "n_trajectory": 600, "n_followed": 300,
     },
+    "14_scale": {
+        "layer": 2, "percentiles": [4, 8], "n_activations": 2500, "n_calibration": 600,
+        "shown_percentile": 4,
+    },
 }  # fmt: skip
 
 

@@ -149,7 +149,10 @@ def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     fixed = sum(s.n * s.layers * number for s in shorter if s.kept)
     weights = sum(one.parameters for one in sizes) * here.number
     held = p.get("n_calibration", CALIBRATION) * max(s.layers for s in passes) * number
-    whole = {"02": "n_read", "08": "n_read", "09": "n_read", "10": "n_activations"}.get(stem[:2])
+    whole = {
+        "02": "n_read", "08": "n_read", "09": "n_read", "10": "n_activations",
+        "14": "n_activations",
+    }.get(stem[:2])  # fmt: skip
     rows = (p[whole] + p.get("n_heldout", 0)) * size.d_model * 4 if whole else 0
     exemplars = sum(
         _regions(s.n, x) * s.layers * size.d_model * 14 for s in passes for x in set(s.percentiles)

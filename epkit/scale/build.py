@@ -23,17 +23,13 @@ from epkit.atlas import Atlas
 from epkit.build import Request, build_from
 from epkit.build_state import BuildState
 from epkit.lm.chunks import Chunk, chunk_of, truncate
-from epkit.scale.epochs import FIRST, next_length, run_epoch
+from epkit.scale.epochs import FIRST, deal, next_length, run_epoch, slowest
+from epkit.scale.shard import Key
 
 if TYPE_CHECKING:
     from epkit.lm.activations import ActivationStream
     from epkit.lm.models import LanguageModel
     from epkit.lm.tokens import Window
-
-LEFT_OUT = {
-    "saturation_window": "it is looked at after each chunk, which an epoch has many of",
-    "cache": "activations stay where they are read",
-}
 
 
 def build(
@@ -58,21 +54,24 @@ def build(
     model : a name for `load_model`, or a model that it loaded.
     workers : actors, of one CPU each, and of one GPU where the model is on one.
     source : of the model, as in `load_model`.
-    options : of `epkit.build`, but for `saturation_window` and `cache`.
+    options : of `epkit.build`, but for `cache`.
 
     Raises
     ------
     ModuleNotFoundError : Ray is not installed.
     ValueError : as `epkit.build`; a model that cannot be loaded again by its name; more workers
         than the cluster has CPUs or GPUs.
-    RuntimeError : a worker was lost too often.
+    RuntimeError : a worker was lost too often or has no machine left; Ray's object store is full.
+        Asked for again, the build goes on from its checkpoint.
     """
     from epkit.lm.activations import ActivationStream  # here: `cluster` needs no model library
     from epkit.lm.models import load_model
 
-    for name, why in LEFT_OUT.items():
-        if options.pop(name, None):
-            raise ValueError(f"epkit.scale.build takes no {name}: {why}; use epkit.build")
+    if options.pop("cache", None):
+        raise ValueError(
+            "epkit.scale.build takes no cache, since activations stay where they are read: use "
+            "epkit.build"
+        )
     workers = checks.whole("workers", workers, 1)
     model = load_model(model, source=source) if isinstance(model, str) else model
     stream = ActivationStream(model, texts, layers, context=context, positions=positions)
@@ -102,15 +101,17 @@ def _in_epochs(
     length = FIRST
     with RayCrew(state.parts, workers, gpu=gpu, seed=job.seed, reader=reader) as crew:
         while chunks := _gathered(windows, stream.bucket, state, length):
-            cut = [i * len(chunks) // workers for i in range(workers + 1)]
-            parts = [chunks[a:b] for a, b in itertools.pairwise(cut)]
+            cuts = deal(len(chunks), crew.speeds)
+            parts = [chunks[a:b] for a, b in itertools.pairwise(cuts)]
             sizes = [sum(int(c.clustered.sum()) for _, c in part) for part in parts]
             given = [[(bucket, c.cursor) for bucket, c in part] for part in parts]
             given = [(buckets, size) for buckets, size in zip(given, sizes, strict=True)]
-            misses, settled = run_epoch(crew, state.parts, state.n, given, sizes)
-            _keep(state, settled, [chunk for _, chunk in chunks])
-            yield {"workers": workers, "misses": f"{misses:,} of {sum(sizes):,}"}
-            length = next_length(sum(sizes), misses, workers)
+            stop = partial(_end_of, job, state, [chunk for _, chunk in chunks])
+            epoch = run_epoch(crew, state.parts, state.n, given, sizes, stop)
+            _keep(state, epoch.settled, [chunk for _, chunk in chunks])
+            facts = {"workers": workers, "misses": f"{epoch.misses:,} of {sum(sizes):,}"}
+            yield facts | slowest(crew.speeds)
+            length = next_length(sum(sizes), epoch.misses, workers, epoch.driver, epoch.waited)
 
 
 def _gathered(
@@ -127,13 +128,35 @@ def _gathered(
     return found
 
 
+def _end_of(
+    job: Request, state: BuildState, chunks: list[Chunk], founded: dict[Key, Tensor]
+) -> int:
+    """Stream position after the first chunk at which the build is saturated, else after the last.
+
+    founded : positions of the epoch's founders.
+    """
+    end = state.n
+    for chunk in chunks:
+        end += int(chunk.clustered.sum())
+        last = [
+            max(part.last_founded, int(index[index < end].max(initial=-1)))
+            for (key, part) in state.parts.items()
+            for index in [founded[key].numpy()]
+        ]
+        if job.is_quiet(end, last):
+            break
+    return end
+
+
 def _keep(state: BuildState, settled: list, chunks: list[Chunk]) -> None:
     """Members and tokens of an epoch that the partitions have taken in."""
     for key, collector in state.collectors.items():
         for one in settled:  # in the order of the stream: ties go to the earlier
             collector.merge(one[key].region, one[key].members, state.parts[key].n_regions)
+    end = next(iter(state.parts.values())).n_activations
     for chunk in chunks:
-        state.keep_tokens(chunk)
+        if state.n < end:
+            state.keep_tokens(chunk)
 
 
 @dataclass(frozen=True)

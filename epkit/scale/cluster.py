@@ -3,6 +3,7 @@
 Does not know: how an epoch is decided (`epochs`), how workers are kept alive (`actors`).
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from epkit import checks
@@ -10,7 +11,7 @@ from epkit.checks import Arrays, as_centre, batches_of
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
 from epkit.progress import progress
-from epkit.scale.epochs import FIRST, Crew, Reader, deal, next_length, run_epoch
+from epkit.scale.epochs import FIRST, Crew, Reader, deal, next_length, run_epoch, slowest
 from epkit.scale.shard import Key
 
 
@@ -46,7 +47,7 @@ def cluster(
     ModuleNotFoundError : Ray is not installed.
     TypeError, ValueError : bad arguments or unusable activations; an empty stream; more workers
         than the cluster has CPUs.
-    RuntimeError : a worker was lost too often.
+    RuntimeError : a worker was lost too often or has no machine left; Ray's object store is full.
     """
     from epkit.scale.actors import RayCrew  # here: Ray is optional
 
@@ -76,11 +77,12 @@ def take_all(
     given, length, done = iter(lengths), FIRST, 0
     with progress(total, "activations", "cluster", show=show) as update:
         while len(rows := reader.take(now := next(given, length))):
-            dealt = deal(rows, crew.size)
+            cuts = deal(len(rows), crew.speeds)
+            dealt = [rows[a:b] for a, b in itertools.pairwise(cuts)]
             given_out = [{0: part} for part in dealt]
-            misses, _ = run_epoch(crew, parts, done, given_out, [len(part) for part in dealt])
+            epoch = run_epoch(crew, parts, done, given_out, [len(part) for part in dealt])
             done += len(rows)
             regions = " ".join(str(part.n_regions) for part in parts.values())
-            facts = {"workers": crew.size, "misses": f"{misses:,} of {len(rows):,}"}
-            update(done, **facts, regions=regions)
-            length = next_length(now, misses, crew.size)
+            facts = {"workers": crew.size, "misses": f"{epoch.misses:,} of {len(rows):,}"}
+            update(done, **facts, **slowest(crew.speeds), regions=regions)
+            length = next_length(now, epoch.misses, crew.size, epoch.driver, epoch.waited)

@@ -8,6 +8,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Ray gives up workers that take a minute to start, and starts others: for ever, if it is busy.
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
+
 try:
     import ray
     import ray.exceptions

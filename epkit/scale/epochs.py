@@ -10,11 +10,16 @@
 Decisions are those of `geometry.pair_distance`, so the regions are those of `LeaderClustering`.
 This is the epoch scheme of OCC DP-means (Pan et al. 2013, arXiv 1307.8049) for the leader rule.
 
+A worker is given as much of an epoch as it has shown to be fast, so that a slow one holds up the
+others no longer than its first epochs; how an epoch is dealt changes no byte.
+
 Does not know: Ray, models, where workers are; a crew is anything with `find` and `settle`.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,20 +32,44 @@ FIRST = 1024
 """Rows of the first epoch, all of which are misses."""
 
 MISSES = 2048
-"""Misses of an epoch that are aimed at: about two blocks of products for the driver."""
+"""Misses that an epoch may always have: about two blocks of products for the driver."""
+
+MOST_MISSES = 1 << 18
+"""Misses of an epoch at most, which the driver holds."""
 
 MOST = 65_536
 """Rows of an epoch for one worker: bounds what the driver keeps, and what a lost worker costs."""
 
 
+UNKNOWN = 1.0
+"""Speed of all workers before any has worked."""
+
+LEAST = 0.05
+"""Share of an epoch, in equal shares, that the slowest worker still gets: it may become faster."""
+
+
+class Epoch(NamedTuple):
+    """What an epoch was: the most misses of a dictionary, what each worker settled, and the seconds
+    of the driver and those in which it waited for workers."""
+
+    misses: int
+    settled: list[dict[Key, Settled]]
+    driver: float
+    waited: float
+
+
 class Crew(Protocol):
-    """Workers, one `Shard` each, that never die as far as the caller can see."""
+    """Workers, one `Shard` each, that never die as far as the caller can see.
+
+    speeds : rows a second of each, or any numbers in that proportion.
+    """
 
     size: int
+    speeds: Sequence[float]
 
     def find(self, starts: Sequence[int], parts: Sequence[object]) -> list[dict[Key, Founded]]: ...
 
-    def settle(self, founders: dict[Key, Founded]) -> list[dict[Key, Settled]]: ...
+    def settle(self, founders: dict[Key, Founded], end: int) -> list[dict[Key, Settled]]: ...
 
 
 def run_epoch(
@@ -49,27 +78,38 @@ def run_epoch(
     start: int,
     parts: Sequence,
     sizes: Sequence[int],
-) -> tuple[int, list[dict[Key, Settled]]]:
+    stop: Callable[[dict[Key, Tensor]], int] | None = None,
+) -> Epoch:
     """Take the rows dealt as `parts` of `sizes` into the partitions.
 
-    Returns the most misses of a dictionary, and what each worker settled.
+    stop : gives, from the stream positions of the epoch's founders, where the stream ends within
+        the epoch; rows from there on are left out.
 
     Until all workers have settled, the partitions are those before the epoch: what a lost worker
     is made from again.
     """
     starts = [start + sum(sizes[:i]) for i in range(len(sizes))]
+    began = time.monotonic()
     found = crew.find(starts, parts)
+    waited = time.monotonic() - began
     misses = {
         key: Founded(*(torch.cat(of) for of in zip(*(one[key] for one in found), strict=True)))
         for key in partitions
     }
     founders = {key: founders_among(misses[key], part) for key, part in partitions.items()}
-    settled = crew.settle(founders)
+    end = start + sum(sizes)
+    if stop:
+        end = stop({key: found.index for key, found in founders.items()})
+        founders = {key: found.before(end) for key, found in founders.items()}
+    asked = time.monotonic()
+    settled = crew.settle(founders, end)
+    waited += time.monotonic() - asked
     for key, part in partitions.items():
         index, directions = founders[key]
         sums = [(one[key].region, one[key].table) for one in settled]
-        part.take_settled(directions, index, sums, sum(sizes))
-    return max(len(m.index) for m in misses.values()), settled
+        part.take_settled(directions, index, sums, end - start)
+    most = max(len(m.index) for m in misses.values())
+    return Epoch(most, settled, time.monotonic() - began - waited, waited)
 
 
 def founders_among(misses: Founded, part: LeaderClustering) -> Founded:
@@ -82,19 +122,51 @@ def founders_among(misses: Founded, part: LeaderClustering) -> Founded:
     return Founded(misses.index[chosen], misses.directions[chosen])
 
 
-def next_length(length: int, misses: int, workers: int) -> int:
-    """Rows of the next epoch: as many as give `MISSES` misses at the last epoch's rate.
+def next_length(
+    length: int, misses: int, workers: int, driver: float = 1.0, waited: float = 0.0
+) -> int:
+    """Rows of the next epoch: as many as keep the driver no longer busy than the workers.
 
-    So the driver's part of an epoch stays the same while the workers' grows as regions saturate;
-    at most twice the last epoch, and at least half of it, since one epoch's rate is a sample.
+    The leader rule compares misses with founders, so the driver's seconds grow with the square of
+    the length, while workers that an epoch is too short for stand idle. `MISSES` misses are allowed
+    whatever the clock says. At most twice the last epoch, and at least half of it, since one
+    epoch's misses and seconds are a sample.
     """
-    wanted = length * MISSES // max(misses, 1)
+    most = length * MOST_MISSES // max(misses, 1)
+    balanced = int(length * (waited / driver) ** 0.5) if driver > 0 else 2 * length
+    wanted = max(length * MISSES // max(misses, 1), min(balanced, most))
     return max(FIRST, min(wanted, 2 * length, MOST * workers), length // 2)
 
 
-def deal(rows: Tensor, workers: int) -> list[Tensor]:
-    """(N, D) in contiguous parts, as equal as can be, one a worker; some may be empty."""
-    return list(rows.tensor_split(workers))
+def deal(n: int, speeds: Sequence[float]) -> list[int]:
+    """Where to cut n pieces in order, so that workers of these speeds are done at one time.
+
+    [0, …, n], one more than workers; some parts may be empty.
+    """
+    least = LEAST * sum(speeds) / len(speeds)
+    shares = [max(speed, least) for speed in speeds]
+    return [round(n * sum(shares[:i]) / sum(shares)) for i in range(len(shares) + 1)]
+
+
+def new_speeds(speeds: Sequence[float], found: Sequence[tuple[int, float]]) -> list[float]:
+    """Speeds moved half of the way to those of an epoch: (rows, seconds) of each worker.
+
+    Who had no rows moves to the median of those who had, so that a worker that was once slow, or
+    was never asked, is asked again.
+    """
+    usual = median([n / seconds for n, seconds in found if n] or [UNKNOWN])
+    now = [n / seconds if n else usual for n, seconds in found]
+    if all(speed == UNKNOWN for speed in speeds):
+        return now
+    return [(a + b) / 2 for a, b in zip(speeds, now, strict=True)]
+
+
+def slowest(speeds: Sequence[float]) -> dict[str, str]:
+    """For the line of progress: a worker of less than half the median speed, if there is one."""
+    usual, least = median(speeds), min(speeds)
+    if 2 * least >= usual:
+        return {}
+    return {"slow": f"worker {list(speeds).index(least)} ({least / usual:.0%} of the median speed)"}
 
 
 class Reader:

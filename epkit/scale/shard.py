@@ -28,6 +28,11 @@ class Founded(NamedTuple):
     index: Tensor
     directions: Tensor
 
+    def before(self, end: int) -> "Founded":
+        """Those at stream positions below `end`."""
+        n = int((self.index < end).sum())
+        return Founded(self.index[:n], self.directions[:n])
+
 
 class Settled(NamedTuple):
     """What an epoch adds: the regions (T,) with new members, their `RegionSums.table`, and the
@@ -86,13 +91,17 @@ class Shard:
         return misses
 
     @torch.inference_mode(False)
-    def settle(self, founders: Mapping[Key, Founded]) -> dict[Key, Settled]:
-        """Sums of the rows found last, once they see the epoch's founders that came before them."""
+    def settle(self, founders: Mapping[Key, Founded], end: int) -> dict[Key, Settled]:
+        """Sums of the rows found last, once they see the epoch's founders that came before them.
+
+        end : stream position from which on rows are left out.
+        """
         settled = {}
+        n = max(0, end - self._start)
         for key, (index, v) in founders.items():
             index, v = index.to(self._device), v.to(self._device)
-            u, exemplars = self._u[key[0]], self._exemplars[key]
-            region, distance = self._nearest.pop(key)
+            u, exemplars = self._u[key[0]][:n], self._exemplars[key]
+            region, distance = (value[:n] for value in self._nearest.pop(key))
             for start in range(0, len(u), block_rows(u.device)):
                 rows = slice(start, start + block_rows(u.device))
                 first = self._start + start

@@ -9,7 +9,18 @@ from scale_examples import PlainCrew, cut, expected, same
 
 from epkit.clustering import LeaderClustering
 from epkit.scale.cluster import take_all
-from epkit.scale.epochs import FIRST, MISSES, MOST, Reader, next_length
+from epkit.scale.epochs import (
+    FIRST,
+    LEAST,
+    MISSES,
+    MOST,
+    MOST_MISSES,
+    Reader,
+    deal,
+    new_speeds,
+    next_length,
+    slowest,
+)
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -48,6 +59,36 @@ def test_an_epoch_is_as_long_as_its_misses_allow():
     assert next_length(MOST * 2, 1, 2) == MOST * 2  # bounded for a worker
     assert next_length(FIRST, FIRST * 8, 1) == FIRST
     assert next_length(5, 0, 1) == FIRST
+
+
+def test_an_epoch_grows_while_the_driver_has_less_to_do_than_the_workers():
+    many = 20 * MISSES
+    assert next_length(40_000, many, 2, driver=1, waited=2.25) == 60_000  # its work is a square
+    assert next_length(40_000, many, 2, driver=4, waited=1) == 20_000
+    assert next_length(40_000, many, 2, driver=0, waited=1) == 80_000
+    assert next_length(40_000, 2 * MOST_MISSES, 2, driver=1, waited=100) == 20_000
+    assert next_length(40_000, MISSES // 2, 2, driver=9, waited=1) == 80_000  # few are allowed
+
+
+def test_a_slow_worker_gets_less_and_no_worker_nothing():
+    assert deal(100, [1, 1, 2]) == [0, 25, 50, 100]
+    assert deal(0, [3, 1]) == [0, 0, 0]
+    assert deal(3, [1, 1, 1, 1]) == [0, 1, 2, 2, 3]
+    *_, before, end = deal(1000, [1, 1, 1, 0])
+    assert end == 1000
+    assert end - before == pytest.approx(1000 * LEAST / 4, rel=0.1)
+
+
+def test_speeds_follow_what_workers_do_and_forgive_who_had_nothing_to_do():
+    assert new_speeds([1.0, 1.0], [(10, 0.1), (0, 0.0)]) == [100, 100]
+    assert new_speeds([100.0, 10.0], [(20, 0.1), (10, 1.0)]) == [150, 10]
+    assert new_speeds([100.0, 10.0], [(10, 0.1), (0, 0.0)]) == [100, 55]
+    assert new_speeds([1.0, 1.0], [(0, 0.0), (0, 0.0)]) == [1, 1]
+
+
+def test_the_line_of_progress_names_a_slow_worker():
+    assert slowest([5.0]) == slowest([4, 5, 9]) == {}
+    assert slowest([40, 10, 50]) == {"slow": "worker 1 (25% of the median speed)"}
 
 
 def test_a_reader_gives_every_row_once_in_order(stream):
