@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 from epkit.studies.scaling.passes import StreamPass
 from epkit.studies.scaling.seconds import TERMS
@@ -34,8 +33,6 @@ def plot_misses(passes: Mapping[float, StreamPass], workers: int) -> Figure:
     right.set(xlabel="activations", ylabel="regions K", yscale="log")
     right.set_title("growth")
     right.legend(frameon=False)
-    for axis in (left, right):
-        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     figure.tight_layout()
     return figure
 

@@ -15,14 +15,11 @@ def answer(misses: pd.DataFrame, table: pd.DataFrame, p: float, total: float) ->
     late = misses["misses, last tenth"][p]
     growing, stopped = (pays_until(table, case, "one driver", total) for case in NAMED)
     better = pays_until(table, "growing", "two levels", total)
-    two = f"two levels up to {better}" if better > growing else "two levels no further"
-    until = f"{growing} GPUs, whether K grows on or not"
-    if growing != stopped:
-        until = f"{growing} GPUs if K grows on, {stopped} if not"
+    two = f"two levels reach {better}" if better > growing else "two levels do not reach more"
     return (
-        f"At p {p:g} (K {misses.K[p]:,}) {late:.1%} of late rows miss. Modelled with assumed "
-        f"rates, one driver keeps half the ideal speed-up of {total:.0e} activations up to "
-        f"{until}; {two}."
+        f"At p {p:g}, K {misses.K[p]:,}, {late:.1%} of the last rows miss. By the model one driver "
+        f"pays until {growing} GPUs if K grows on, {stopped} if not ({total:.0e} activations); "
+        f"{two}."
     )
 
 
