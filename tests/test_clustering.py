@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import epkit
-from epkit import clustering, geometry, products
+from epkit import clustering, geometry, products, sizes
+from epkit.clustering import LeaderClustering
 from epkit.geometry import directions
 from epkit.sums import RegionSums
 
@@ -49,9 +50,10 @@ def fit(x, centre, threshold, sizes, precision="auto"):
     threshold=st.floats(0.001, 1.9),
     block=st.integers(1, 40),
     precision=st.sampled_from(["single", "half"]),
+    asked=st.sampled_from([("cpu",), ()]),
 )
 def test_equals_the_loop_and_keeps_the_invariants(
-    n, dim, seed, spread, threshold, block, precision
+    n, dim, seed, spread, threshold, block, precision, asked
 ):
     x = mixture(n, dim, seed, clusters=4, spread=spread)
     centre = torch.zeros(dim)
@@ -59,6 +61,7 @@ def test_equals_the_loop_and_keeps_the_invariants(
     with pytest.MonkeyPatch.context() as patch:
         for module in (clustering, geometry):
             patch.setattr(module, "ROWS", block)
+        patch.setattr(sizes, "ASKED", asked)  # or sizes are guessed, as on a device
         part = epkit.LeaderClustering(centre, threshold, precision=precision)
         got = [part.fit_directions(u) for u in directions(x, centre).split(17)]
     d = part.dictionary()
@@ -80,11 +83,11 @@ def test_every_cut_of_the_stream_gives_the_same_bytes(stream, percentile):
     whole = fit(stream, cal.centre, threshold, len(stream))
     cuts = np.random.default_rng(0).integers(0, 90, size=20).tolist()
     cuts += [len(stream) - sum(cuts)]
-    for sizes, precision in ((1, "single"), (7, "half"), (512, "half"), (cuts, "single")):
-        other = fit(stream, cal.centre, threshold, sizes, precision)
+    for cut, precision in ((1, "single"), (7, "half"), (512, "half"), (cuts, "single")):
+        other = fit(stream, cal.centre, threshold, cut, precision)
         for name, value in vars(whole).items():
             if isinstance(value, torch.Tensor):
-                assert torch.equal(value, getattr(other, name)), (name, sizes)
+                assert torch.equal(value, getattr(other, name)), (name, cut)
 
 
 def lattice(n, dim, seed=0):
@@ -129,12 +132,16 @@ LATTICES = [
     cuts=st.lists(st.integers(0, 400), max_size=12),
     columns=st.sampled_from([7, 64, 4096]),
     precision=st.sampled_from(["single", "half"]),
+    asked=st.sampled_from([("cpu",), ()]),
 )
-def test_lattices_of_exact_ties_equal_the_loop_for_every_cut(which, cuts, columns, precision):
+def test_lattices_of_exact_ties_equal_the_loop_for_every_cut(
+    which, cuts, columns, precision, asked
+):
     x, threshold, exemplar, region = LATTICES[which]
     edges = np.unique(np.clip(np.cumsum([0, *cuts]), 0, len(x)))
     u = directions(x, torch.zeros(x.shape[1]))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sizes, "ASKED", asked)
         patch.setattr(geometry, "COLUMNS", columns)
         patch.setattr(products, "GROUP", min(columns, products.GROUP))
         part = epkit.LeaderClustering(torch.zeros(x.shape[1]), threshold, precision=precision)
@@ -232,8 +239,46 @@ def test_independent_set_follows_long_chains():
     assert clustering.first_independent_set(u, threshold).tolist() == list(range(0, 60, 2))
 
 
+@pytest.mark.parametrize("asked", [("cpu",), ()])
 @pytest.mark.parametrize("precision", ["single", "half"])
-def test_golden_exemplars_counts_and_assignments(golden, precision):
+def test_several_thresholds_together_give_the_bytes_of_each_alone(
+    stream, precision, asked, monkeypatch
+):
+    monkeypatch.setattr(sizes, "ASKED", asked)
+    monkeypatch.setattr(geometry, "COLUMNS", 128)
+    cal = epkit.calibrate(stream, [0.5, 2, 10, 40])
+    thresholds = list(cal.thresholds.values())
+    together = LeaderClustering.several(cal.centre, thresholds, "cpu", precision)
+    u = directions(stream, cal.centre)
+    first = clustering.fit_together(together, u[:300])
+    saved = [part.state() for part in together]
+    second = clustering.fit_together(together, u[300:])
+    again = LeaderClustering.several(cal.centre, thresholds, "cpu", precision)
+    clustering.fit_together(again, u[:500].flip(0))  # a state replaces what was there
+    for part, state in zip(again, saved, strict=True):
+        part.load_state(state)
+    clustering.fit_together(again, u[300:])
+    for i, threshold in enumerate(thresholds):
+        alone = LeaderClustering(cal.centre, threshold, "cpu", "single")
+        region, distance = alone.fit_directions(u)
+        assert torch.equal(torch.cat([first[i][0], second[i][0]]), region)
+        assert torch.equal(torch.cat([first[i][1], second[i][1]]), distance)
+        assert len({part.n_regions for part in together}) == len(thresholds)
+        for name, value in alone.state().items():
+            assert torch.equal(value, together[i].state()[name]), name
+            assert torch.equal(value, again[i].state()[name]), name
+
+
+def test_what_was_not_made_together_does_not_fit_together(stream):
+    parts = [LeaderClustering(torch.zeros(24), t, "cpu") for t in (0.1, 0.2)]
+    with pytest.raises(ValueError, match="made together"):
+        clustering.fit_together(parts, directions(stream, torch.zeros(24)))
+
+
+@pytest.mark.parametrize("asked", [("cpu",), ()])
+@pytest.mark.parametrize("precision", ["single", "half"])
+def test_golden_exemplars_counts_and_assignments(golden, precision, asked, monkeypatch):
+    monkeypatch.setattr(sizes, "ASKED", asked)
     arrays, about = golden
     x = arrays["activations"]
     for run in about["runs"]:

@@ -11,8 +11,9 @@ A cold start and three comparisons, in one run, on this machine:
 3. Peak memory of the process against the length of the stream (synthetic activations of a fixed
    number of directions, each length in a process of its own).
 
-With `--device`, instead: clustering on random directions against the bare product in float32, TF32
-and float16 (`runner.speed`); it needs no model and no download.
+With `--device`, instead, and with no download: clustering on random directions against the bare
+product in float32, TF32 and float16, with what a block of rows asks of the device (`products`); and
+forward pass and build of a model of Gemma-2-2B's shape with random weights (`model`).
 
 Does not know: whether the numbers are good. Machines are noisy; each time is the least of two.
 """
@@ -29,6 +30,7 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.benchmark.model import SHAPES, print_model
 from epkit.benchmark.products import print_table
 from epkit.build import build_from
 from epkit.calibration import Calibration, calibrate
@@ -55,10 +57,16 @@ def main(arguments: list[str] | None = None) -> None:
     ask.add_argument("--layers", type=int, nargs="+", default=[10, 20])
     ask.add_argument("--percentiles", type=float, nargs="+", default=[0.5, 1, 2, 4])
     ask.add_argument("-n", type=int, default=60_000, help="activations")
-    ask.add_argument("--device", help="only clustering on random directions: cpu or cuda")
+    ask.add_argument("--device", help="cpu or cuda: random directions and random weights alone")
+    ask.add_argument(
+        "--shape", choices=SHAPES, help="of the random weights; small is for the cpu, by default"
+    )
     options = ask.parse_args(arguments)
     if options.device:
-        print_table(checks.device(options.device))
+        device = checks.device(options.device)
+        print_table(device)
+        shape = options.shape or ("small" if device.type == "cpu" else "gemma-2-2b")
+        print_model(shape, options.n, device, _seconds, _forward_alone)
         return
     imported, first, second = _cold_start()
     print(

@@ -2,7 +2,8 @@
 
 K exemplars are random unit rows, far from one another; the stream is noisy copies of them, so that
 every row is compared with all K and joins one. Beside the time of clustering stands that of the
-product with the row maximum alone, in float32, TF32 and float16, on the same rows. What a device
+product with the row maximum alone, in float32, TF32 and float16, on the same rows, and what one
+block of rows asks of a device: operations, and how often the host waits (`counts`). What a device
 does not have, and what does not run there, is "not measured".
 
 Does not know: models, real activations (`benchmark` measures those).
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from epkit.benchmark.counts import Counter
 from epkit.clustering import LeaderClustering
+from epkit.geometry import block_rows
 from epkit.products import full_precision
 
 SIZES = {"cuda": ((1024, 4096, 16384, 65536), (576, 2304, 3584), 65536),
@@ -31,19 +34,22 @@ def print_table(device: torch.device) -> None:
     ks, dims, rows = SIZES[device.type]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"clustering {rows:,} random directions on {name}; milliseconds, least of three")
-    names = ("clustering", "float32", "TF32", "float16", "peak GB")
+    names = ("clustering", "float32", "TF32", "float16", "peak GB", "operations", "waits")
+    print(f"operations and waits are those of a block of {block_rows(device):,} rows")
     print("".join(f"{title:>14}" for title in ("D", "K", *names)))
     for dim in dims:
         for k in ks:
             found = measure(k, dim, rows, device)
             cells = [f"{dim:,}", f"{k:,}"] + [
-                "not measured" if v is None else f"{v:.2f}" for v in found
+                "not measured" if v is None else f"{v:.2f}" if isinstance(v, float) else f"{v:,}"
+                for v in found
             ]
             print("".join(f"{cell:>14}" for cell in cells), flush=True)
 
 
 def measure(k: int, dim: int, rows: int, device: torch.device) -> tuple[float | None, ...]:
-    """Milliseconds of clustering and of the product in float32, TF32 and float16; peak GB."""
+    """Milliseconds of clustering and of the product in float32, TF32 and float16; peak GB;
+    operations and waits of a block."""
     cuda = device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
@@ -58,9 +64,12 @@ def measure(k: int, dim: int, rows: int, device: torch.device) -> tuple[float | 
     if part.n_regions != k:
         raise RuntimeError(f"{part.n_regions} regions of {k} exemplars: the data are not as meant")
     peak = torch.cuda.max_memory_allocated(device) / 1e9 if cuda else None
+    with Counter(device) as count:
+        part.fit_directions(u[: block_rows(device)])
     with full_precision():
         single = _least(lambda: _largest(u, exemplars), device)
-    return clustering, single, *(_in_tensor_cores(u, exemplars) if cuda else (None, None)), peak
+    cores = _in_tensor_cores(u, exemplars) if cuda else (None, None)
+    return clustering, single, *cores, peak, count.operations, count.waits if cuda else None
 
 
 def _in_tensor_cores(u: Tensor, exemplars: Tensor) -> tuple[float | None, float | None]:

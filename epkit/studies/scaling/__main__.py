@@ -1,7 +1,7 @@
 """Time workers on this machine: `python -m epkit.studies.scaling`, into `data/results/`.
 
 Writes `scale_workers.csv` (clustering) and `scale_builds.csv` (builds, forward pass included),
-which notebook 14 shows. Takes some minutes with the activations cached.
+seconds by the clock on the wall. Takes some minutes with the activations cached.
 """
 
 import argparse
