@@ -78,7 +78,7 @@ def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLe
     """
     check_model(model)
     k = checks.whole("k", k, 1, model.vocab_size)
-    normed = normed_directions(model, directions)
+    normed = _normed(model, directions)
     head = unembedding(model)
     cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
     found: dict[bool, list[tuple[Tensor, Tensor]]] = {True: [], False: []}
@@ -92,6 +92,15 @@ def logit_lens(model: LanguageModel, directions: Tensor, k: int = 10) -> LogitLe
     if cap:  # monotone, so it changes logits and not their order
         promoted, suppressed = ((cap * torch.tanh(x / cap), i) for x, i in (promoted, suppressed))
     return LogitLens(promoted[1].cpu(), promoted[0].cpu(), suppressed[1].cpu(), suppressed[0].cpu())
+
+
+@torch.no_grad()
+def normed_directions(model: LanguageModel, directions: Tensor) -> Tensor:
+    """What the unembedding is multiplied with: final_norm of directions, (K, D) → (K, D) float32.
+
+    For callers that need a few columns of the lens rather than its extremes.
+    """
+    return _normed(model, directions)
 
 
 def token_texts(tokenizer, ids: Tensor | list[int]) -> list[str]:
@@ -111,7 +120,7 @@ def token_texts(tokenizer, ids: Tensor | list[int]) -> list[str]:
     ]
 
 
-def normed_directions(model: LanguageModel, directions: Tensor) -> Tensor:
+def _normed(model: LanguageModel, directions: Tensor) -> Tensor:
     """final_norm of the directions, in float32 whatever the model's dtype: (K, D) → (K, D)."""
     x = as_activations(directions, model.d_model, model.device)
     length = x.norm(dim=1, keepdim=True)
