@@ -128,8 +128,12 @@ def token_texts(tokenizer, ids: Tensor | list[int]) -> list[str]:
     ]
 
 
+@torch.no_grad()
 def normed_directions(model: LanguageModel, directions: Tensor) -> Tensor:
-    """final_norm of the directions, in float32 whatever the model's dtype: (K, D) → (K, D)."""
+    """What the unembedding is multiplied with: final_norm of directions, (K, D) → (K, D) float32.
+
+    In float32 whatever the model's dtype; for callers that need a few columns of the lens.
+    """
     x = as_activations(directions, model.d_model, model.device)
     length = x.norm(dim=1, keepdim=True)
     if not length.all():
