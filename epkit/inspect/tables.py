@@ -106,9 +106,15 @@ def context_line(dictionary: Dictionary, tokenizer, index: int, width: int = 10)
 
 
 def region_table(
-    dictionary: Dictionary, tokenizer, regions: Iterable[int], width: int = 10
+    dictionary: Dictionary,
+    tokenizer,
+    regions: Iterable[int],
+    width: int = 10,
+    names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """One row per region: size, coherence, exemplar in context, tokens of the closest members.
+
+    names : K names of the regions (`Regions.names`), which are a column then.
 
     Raises
     ------
@@ -122,6 +128,7 @@ def region_table(
         closest = dictionary.members.token_of(dictionary.members.of(k, "closest")[0])
         rows.append({
             "region": k,
+            **({} if names is None else {"name": names[k]}),
             "members": int(dictionary.counts[k]),
             "coherence": float(dictionary.coherence[k]),
             "exemplar in context": exemplar,

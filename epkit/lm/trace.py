@@ -7,7 +7,7 @@ assigned, as in a build.
 Does not know: how dictionaries were made, how a trace is drawn (`plots.plot_trace`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -50,11 +50,30 @@ class Trace:
         """(L, T) bool: the distance is within θ, so a build would have joined it to a region."""
         return self.distance <= self.thresholds[:, None]
 
-    def table(self) -> pd.DataFrame:
+    def named(self, names: Mapping[int, Sequence[str]]) -> list[list[str]]:
+        """The names of the regions, L lists of T strings, "" where not clustered.
+
+        names : {layer: K names of its dictionary's regions}, `Regions.names`, say.
+
+        Raises ValueError for a layer without names, or with too few.
+        """
+        found = []
+        for layer, row in zip(self.layers, self.region.tolist(), strict=True):
+            if layer not in names or len(names[layer]) <= max(row):
+                raise ValueError(
+                    f"the names given do not cover the regions of layer {layer}; "
+                    "give {layer: one name for every region of its dictionary}"
+                )
+            found.append([names[layer][k] if k >= 0 else "" for k in row])
+        return found
+
+    def table(self, names: Mapping[int, Sequence[str]] | None = None) -> pd.DataFrame:
         """One row per token; region, distance and within θ as columns under every layer.
 
-        Where a token is not clustered its cells are missing.
+        Where a token is not clustered its cells are missing. With `names`, as for `named`, the
+        region's name is a column too.
         """
+        said = None if names is None else self.named(names)
         index = pd.Index(range(len(self.tokens)), name="position")
         columns: dict[tuple[str, str], object] = {("token", ""): self.texts}
         clustered = self.clustered.numpy()
@@ -63,6 +82,8 @@ class Trace:
             region = pd.Series(self.region[i].numpy(), index, dtype="Int64")
             within = pd.Series(self.within[i].numpy(), index, dtype="boolean")
             columns[name, "region"] = region.where(clustered)
+            if said is not None:
+                columns[name, "name"] = said[i]
             columns[name, "distance"] = self.distance[i].numpy()
             columns[name, "within θ"] = within.where(clustered)
         return pd.DataFrame(columns, index=index)

@@ -3,6 +3,8 @@
 Does not know: models, tokenizers.
 """
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -13,17 +15,22 @@ from epkit.lm.trace import Trace
 from epkit.plots.labels import drawable
 
 
-def plot_trace(trace: Trace, per_row: int = 16) -> Figure:
+def plot_trace(
+    trace: Trace, per_row: int = 16, *, names: Mapping[int, Sequence[str]] | None = None
+) -> Figure:
     """A prompt's path: a cell per token and layer, coloured by distance, with the region's number.
 
     A number in brackets is that of a region farther than θ. Long prompts go on below, `per_row`
-    tokens to a row. Tokens that are not clustered (BOS) stay grey.
+    tokens to a row. Tokens that are not clustered (BOS) stay grey. With `names`, {layer: K names},
+    cells are wider and say the region's name under its number.
     """
     per_row = whole("per_row", per_row, 1)
     n, layers = len(trace.tokens), len(trace.layers)
     rows = -(-n // per_row)
+    named = None if names is None else trace.named(names)
+    wide, tall = (0.68, 0.34) if named is None else (1.1, 0.48)
     figure, axes = plt.subplots(
-        rows, 1, figsize=(0.68 * min(n, per_row) + 2, rows * (0.34 * layers + 0.9) + 0.5),
+        rows, 1, figsize=(wide * min(n, per_row) + 2, rows * (tall * layers + 0.9) + 0.5),
         squeeze=False, layout="constrained",
     )  # fmt: skip
     colours = plt.get_cmap("viridis_r").with_extremes(bad="0.85")
@@ -35,8 +42,18 @@ def plot_trace(trace: Trace, per_row: int = 16) -> Figure:
         for (y, x), d in np.ndenumerate(distance):
             region = int(trace.region[y, part.start + x])
             text = f"{region}" if trace.within[y, part.start + x] else f"({region})"
+            if named is not None:
+                text += f"\n{drawable(named[y][part.start + x] or ' ', 16)}"
             colour = "white" if d > 0.55 * highest else "black"
-            ax.text(x, y, text if region >= 0 else "", ha="center", va="center", color=colour)
+            ax.text(
+                x,
+                y,
+                text if region >= 0 else "",
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=None if named is None else 6.5,
+            )
         texts = [drawable(text, 12) for text in trace.texts[part]]
         ax.set_xticks(range(len(texts)), texts, rotation=35, ha="right", rotation_mode="anchor")
         ax.set_yticks(range(layers), trace.layers)

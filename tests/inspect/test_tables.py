@@ -42,6 +42,12 @@ def test_a_row_per_region(dictionary):
     assert table["closest members"][0].split(" | ")[0] == "b"
 
 
+def test_a_table_tells_names_where_there_are_some(dictionary):
+    names = [f"name {k}" for k in range(len(dictionary))]
+    table = region_table(dictionary, Words(), [2, 0], names=names)
+    assert table["name"].tolist() == ["name 2", "name 0"]
+
+
 def test_what_cannot_be_shown_is_said(dictionary):
     with pytest.raises(ValueError, match="no members"):
         region_table(replace(dictionary, members=None), Words(), [0])

@@ -128,3 +128,13 @@ def test_numpy_integers_are_integers(model, dictionaries, trace):
     given = {np.int64(layer): d for layer, d in dictionaries.items()}
     again = trace_prompt(model, given, PROMPT, context=np.int32(128))
     assert torch.equal(again.region, trace.region)
+
+
+def test_a_table_tells_names_where_there_are_some(trace, dictionaries):
+    names = {layer: [f"{layer}.{k}" for k in range(len(d))] for layer, d in dictionaries.items()}
+    table = trace.table(names)
+    for i, layer in enumerate(trace.layers):
+        said = [f"{layer}.{k}" if k >= 0 else "" for k in trace.region[i].tolist()]
+        assert table[f"layer {layer}", "name"].tolist() == said
+    with pytest.raises(ValueError, match="do not cover the regions of layer 3"):
+        trace.table({1: names[1]})

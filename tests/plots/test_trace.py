@@ -26,3 +26,12 @@ def test_trace_picture_shows_tokens_and_regions(n):
     assert f"({2 * n - 1})" in shown
     assert "1" in shown
     assert figure.get_suptitle()
+
+
+def test_names_stand_under_the_numbers():
+    clustered, region = torch.tensor([False, True]), torch.tensor([[-1, 1]])
+    distance, tokens = torch.tensor([[torch.nan, 0.2]]), torch.arange(2, dtype=torch.int32)
+    trace = Trace(tokens, ["<bos>", "a"], clustered, (2,), region, distance, torch.tensor([0.4]))
+    figure = plots.plot_trace(trace, names={2: ["x", "$dog"]})
+    figure.canvas.draw()
+    assert [t.get_text() for t in figure.axes[0].texts] == ["", "1\n\\$dog"]

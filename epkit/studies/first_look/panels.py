@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from epkit.lm.text import as_html
 from epkit.studies.first_look import views
 from epkit.studies.first_look.game import draw_rounds, score_text
-from epkit.studies.first_look.reading import before_and_after, read_sentence
+from epkit.studies.first_look.reading import PUSH, before_and_after, read_sentence
 from epkit.studies.first_look.shipped import EP, RANDOM, Look
 
 WIDE = widgets.Layout(width="100%")
@@ -40,7 +40,7 @@ def edit_panel(look: Look, regions: list[int], prompt: str) -> widgets.VBox:
     """Choose a region and how far to push; continuations below."""
     names = look.regions.names
     which = widgets.Dropdown(options=[(f"{k}: {names[k]}", k) for k in regions])
-    push = widgets.FloatSlider(0.5, min=-2, max=2, step=0.25, description="push")
+    push = widgets.FloatSlider(PUSH, min=-2, max=2, step=0.25, description="push")
     text, go = widgets.Text(prompt, layout=WIDE), widgets.Button(description="Before and after")
     out = widgets.HTML(layout=WIDE)
 

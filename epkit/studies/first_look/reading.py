@@ -3,6 +3,7 @@
 Does not know: HTML, widgets.
 """
 
+import warnings
 from dataclasses import dataclass
 
 from epkit.controls import matched_regions
@@ -11,7 +12,7 @@ from epkit.lm.generate import generate
 from epkit.lm.trace import Trace, trace_prompt
 from epkit.studies.first_look.shipped import Look
 
-PUSH = 0.5
+PUSH = 0.25
 """How far a region is pushed, in typical norms of the layer's activations."""
 
 NEW_TOKENS = 14
@@ -45,7 +46,9 @@ def before_and_after(look: Look, region: int, prompt: str, push: float = PUSH) -
     }
     found = []
     for what, edit in edits.items():
-        (answer,) = generate(look.model, [prompt], edit, max_new_tokens=NEW_TOKENS)
+        with warnings.catch_warnings():  # some models warn of how transformers itself calls them
+            warnings.filterwarnings("ignore", ".*past_key_values", FutureWarning)
+            (answer,) = generate(look.model, [prompt], edit, max_new_tokens=NEW_TOKENS)
         found.append(Edited(what, look.model.tokenizer.decode(answer.answer)))
     return found
 

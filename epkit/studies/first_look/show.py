@@ -17,7 +17,7 @@ ROUNDS = 10
 
 
 def open_look(**facts) -> Look:
-    """A dictionary as a map beside the surprising region of the walk; `facts` as `shipped.FACTS`."""
+    """A dictionary as a map beside the surprising region of the walk; facts as in `FACTS`."""
     look = first_look(**facts)
     display(HTML(views.map_html(look, favourite(look.regions).region)))
     return look
