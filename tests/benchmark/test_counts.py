@@ -60,7 +60,6 @@ def test_clustering_asks_a_device_once_a_block(far, precision, monkeypatch):
             for part, collector, (region, distance) in zip(parts, collectors, found, strict=True):
                 collector.update(start, region, distance, part.n_regions)
         waits.append((count.waits, count.operations))
-    print(waits)
     assert sum(n for n, _ in waits[1:]) <= len(waits)
     assert waits[-1][0] == 1
 
@@ -72,5 +71,4 @@ def test_looking_up_asks_a_device_once_a_block(far, monkeypatch):
     u = d.directions(x.to(far))
     with Counter(far) as count:
         geometry.nearest(u, d.exemplars)
-    print(count.waits, count.operations)
     assert count.waits <= 5 + 5
