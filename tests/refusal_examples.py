@@ -1,9 +1,13 @@
-"""Made-up prompts' activations, tables and settings for the tests of the refusal study."""
+"""Made-up activations, responses, tables and settings for the tests of the refusal study."""
 
+import numpy as np
 import pandas as pd
 import torch
 
-from epkit.studies.refusal.trials import RefusalSetting
+from epkit.stats import Interval
+from epkit.studies.refusal.answers import Responses
+from epkit.studies.refusal.sweep import RefusalSetting
+from epkit.studies.refusal.trials import NULLS, RANDOM
 from epkit.studies.refusal.verdict import RefusalFindings
 
 
@@ -14,27 +18,68 @@ def blobs(n=40, seed=0):
     return 10 * torch.eye(6)[blob] + torch.randn(3 * n, 6, generator=rng) + 1, blob
 
 
+def responses(refused, losses=(2.0, 4.0), distinct=1.0):
+    """Answers of which these are refused, with losses over two tokens each."""
+    refused = np.array(refused, dtype=bool)
+    losses = np.array(losses)
+    return Responses(refused, ("text",) * len(refused), losses, np.full(len(losses), 2), distinct)
+
+
+def near(value, reach=0.05):
+    return Interval(value, max(0.0, value - reach), value + reach)
+
+
+def results(**changed):
+    """A `condition_table` with cells of the chosen edit changed."""
+    columns = ["harmful refused", "benign refused", "benign ratio"]
+    rows = {
+        "no edit": [0.70, 0.10, 1.0],
+        "region, mean": [0.05, 0.0, 1.2],
+        "centroid-span swap": [0.4, 0.1, 1.1],
+    }
+    table = pd.DataFrame(
+        {name: [near(v) for v in values] for name, values in rows.items()}, index=columns
+    ).T
+    for column, value in changed.items():
+        table.at["region, mean", column.replace("_", " ")] = near(value)
+    return table
+
+
+def controls(null=0.048, random=0.048):
+    """A `control_table` with these p."""
+    row = {"n": 20, "median": 0.6, "lowest": 0.5, "highest": 0.7}
+    rows = {
+        name: row | {"as low as the region": round(p * 21) - 1, "p": p}
+        for name, p in ((NULLS, null), (RANDOM, random))
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def steered(refused=0.6, ratio=1.2):
+    """A `steering_table` of the held-out prompts."""
+    rows = [
+        ("no edit", 0, 0.1, 1.0),
+        ("region", 0.2, refused, ratio),
+        ("random direction", 0.4, 0.1, 1.1),
+    ]
+    columns = ["direction", "α", "refused", "ratio"]
+    return pd.DataFrame([(d, a, near(r), near(x)) for d, a, r, x in rows], columns=columns)
+
+
 def findings(**given):
-    """Findings of a direction that is necessary and sufficient, with some changed."""
-    columns = ["harmful refused", "harmful low", "harmful high", "benign refused"]
-    columns += ["harmful perplexity", "benign perplexity", "benign perplexity ratio"]
-    results = {
-        "no edit": [0.96, 0.9, 0.99, 0.05, 1.1, 1.28, 1.0],
-        "mean": [0.03, 0.01, 0.08, 0.0, 1.5, 1.36, 1.06],
-        "null region": [0.98, 0.9, 1.0, 0.2, 1.1, 1.5, 1.2],
-        "difference of means": [0.02, 0.0, 0.07, 0.0, 1.6, 1.4, 1.1],
-    }
-    steered = {"direction": ["mean, layer 9"] * 2, "refused": [0.1, 0.6], "perplexity": [1.2, 1.5]}
-    others = {"harmful refused": [0.0, 0.5], "harmful perplexity": [2.3, 3.0]}
+    """Findings of a region that is specific, necessary and sufficient, with some changed."""
     made = {
-        "setting": RefusalSetting(9, 10, "mean", 4, 12, 1.8),
-        "results": pd.DataFrame(results, index=columns).T,
-        "sizes": pd.DataFrame({"members": [83.0, 23.0]}, index=["region", "null region (p = 7)"]),
-        "cosines": {"mean": 0.98, "null region": -0.16, "difference of means": 1.0},
-        "others": pd.DataFrame(others, index=["calibrated centre, region", "contrast"]),
-        "steered": pd.DataFrame(steered),
-        "orders": [0.03, 0.09],
-        "untuned": 2.43,
-        "planted": True,
-    }
+        "setting": RefusalSetting(9, 10, "mean", 4, 12),
+        "results": results(),
+        "controls": controls(),
+        "rates": {
+            "no edit": np.array([0.75]), "region": np.array([0.0]),
+            NULLS: np.full(20, 0.6), RANDOM: np.full(20, 0.7),
+        },
+        "n_prompts": 12,
+        "members": 33,
+        "cosine": 0.61,
+        "steered": steered(),
+        "planted": False,
+    }  # fmt: skip
     return RefusalFindings(**made | given)

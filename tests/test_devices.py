@@ -37,8 +37,6 @@ from epkit.lm.trace import trace_prompt
 from epkit.monitor import OODMonitor
 from epkit.share import sae, saelens
 from epkit.studies.axbench import methods as axbench
-from epkit.studies.base_vs_tuned import plots as base_vs_tuned
-from epkit.studies.base_vs_tuned.counterparts import missing_counterpart
 from epkit.studies.neighbourhoods import neighbours
 from epkit.studies.neighbourhoods.memberships import overlap
 from epkit.studies.ood import plots as ood_plots
@@ -310,7 +308,6 @@ COMES = {
     "table of near flags": lambda d, x: refusal.refusal_table(
         d, X.to(d.centre.device), FLAGS.to(d.centre.device)
     ),
-    "missing": lambda d, x: missing_counterpart([matching.cosines(d, d)]),
     "rank": lambda d, x: stats.rank_test(d.coherence, 3),
     "mean": lambda d, x: stats.bootstrap_mean(d.coherence),
     "auroc": lambda d, x: stats.auroc(readouts.signed(d, x), torch.arange(len(x)) % 2 == 0),
@@ -362,16 +359,11 @@ def test_figures_of_a_far_atlas(far, name):
     getattr(plots, f"plot_{name}")(atlas).draw_without_rendering()
 
 
-def test_figures_of_far_cosines_counts_and_distances(far):
+def test_counts_and_distances_of_far_dictionaries(far):
     a, b = example().to(far), example()
-    cosine = matching.match(a, b).cosines.to(far)
-    base_vs_tuned.plot_cosines({"x": {"floor": [cosine, cosine.cpu()]}}, {"x": {"cut": 0.5}})
     table = matching.contingency(a.assign(X)[0], b.assign(X)[0], len(a), len(b)).to(far)
-    names = [str(k) for k in range(len(a))]
-    base_vs_tuned.plot_region_flow(table, names, names, n=5)
     matching.fates(table)
     matching.jaccard(table)
-    base_vs_tuned.plot_missing_counterparts({"x": (a.coherence, a.counts, 3)}, "score")
     ood_plots.plot_text_distances({"web": a.assign(Y)[1].view(9, 10)}, a.threshold, "title")
 
 
@@ -517,14 +509,13 @@ def test_refusing_regions_of_prompts(far, given):
     d = epkit.partition(x, [40], order=0, device=far)[40]
     table = refusal.refusal_table(d, x, refused)
     region = refusal.pick_region(table)
-    refusal.region_directions(d, x, table, region)
     made = epkit.partition(x, [30, 40], centre=d.centre, device=far)
     refusal.null_regions(made, x, refused, table.loc[region])
 
 
 def test_activations_over_prompts_and_next_tokens(model):
-    found = refusal.prompt_activations(model, ["How?", "Name a fruit."], [1], context=100)
-    assert found.final[1].shape == (2, 16)
+    found = refusal.final_activations(model, ["How?", "Name a fruit."], [1], context=100)
+    assert found[1].shape == (2, 16)
     hidden, tokens = torch.randn(2, 5, 16), torch.randint(0, 200, (2, 5))
     for device in ("cpu", model.device):
         ood.next_token_scores(model, hidden.to(device), tokens.to(device))

@@ -35,9 +35,10 @@ SMALL = {
         "n_calibration": 600, "n_draws": 1, "sae_epochs": 1,
     },
     "04_refusal": {
-        "layers": [1, 2], "percentiles": [5, 10, 20], "trial_layers": [1, 2],
-        "trial_percentiles": [10, 20], "first_layers": [1], "last_layer": 3, "n_trial": 8,
-        "n_orders": 2, "max_new_tokens": 3, "fluency": 4, "alphas": [0.2], "n_steered": 4,
+        "layers": [1, 2], "percentiles": [5, 10, 20], "trial_percentiles": [10, 20],
+        "first_layers": [1], "last_layer": 3, "n_build": 40, "n_harmful": 8, "n_benign": 6,
+        "n_trial": 4, "n_controls": 3, "n_control_prompts": 4, "control_tokens": 2,
+        "max_new_tokens": 3, "fluency": 4, "alphas": [0.2], "n_steered": 4,
     },
     "05_ood": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 1500, "n_calibration": 600,
@@ -45,9 +46,8 @@ SMALL = {
         "shown_percentile": 4, "n_fit": 40, "n_fresh": 20,
     },
     "06_base_vs_tuned": {
-        "early_layer": 1, "layers": [2], "percentiles": [4], "n_activations": 1200,
-        "n_calibration": 600, "n_orders": 2, "prompt_percentiles": [4], "n_prompt_orders": 2,
-        "max_new_tokens": 3,
+        "layers": [2], "percentiles": [2, 4], "n_activations": 1200, "n_draws": 1,
+        "match_percentile": 8, "n_orders": 2, "max_new_tokens": 3,
     },
     "07_saturation": {
         "max_documents": 300, "excerpt_characters": 100, "layers": [1, 2, 3], "percentiles": [4],

@@ -10,6 +10,7 @@ Does not know: what an edit does, what a prompt asks, what an answer means.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,17 +120,25 @@ def perplexity(model: LanguageModel, generations: Sequence[Generation]) -> float
     The model reads the prompt and the answer without edits. Raises ValueError when every answer is
     empty.
     """
-    total, count = 0.0, 0
-    for batch in _by_length([len(g.prompt) + len(g.answer) for g in generations], 16):
-        losses = _answer_losses(model, [generations[i] for i in batch])
-        total, count = total + losses.sum().item(), count + losses.numel()
-    if not count:
+    losses, tokens = answer_losses(model, generations)
+    if not tokens.sum():
         raise ValueError("every answer is empty: there is nothing to read")
-    return float(torch.tensor(total / count, dtype=torch.float64).exp())
+    return float((losses.sum() / tokens.sum()).exp())
+
+
+def answer_losses(
+    model: LanguageModel, generations: Sequence[Generation]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of G answers, read without edits, the summed negative log-probability of their tokens (G,)
+    float64, and how many those are (G,) int64; on the CPU."""
+    losses = torch.zeros(len(generations), dtype=torch.float64)
+    for batch in _by_length([len(g.prompt) + len(g.answer) for g in generations], 16):
+        losses[batch] = _answer_losses(model, [generations[i] for i in batch]).cpu()
+    return losses, torch.tensor([len(g.answer) for g in generations], dtype=torch.int64)
 
 
 def _answer_losses(model: LanguageModel, batch: Sequence[Generation]) -> torch.Tensor:
-    """(answer tokens of the batch,) float64: their negative log-probabilities."""
+    """(answers of the batch,) float64: the summed negative log-probability of their tokens."""
     ids, mask = _pad([g.prompt + g.answer for g in batch], model.device)
     longest = max(len(g.answer) for g in batch)
     with ONE_AT_A_TIME, torch.no_grad():
@@ -141,7 +150,8 @@ def _answer_losses(model: LanguageModel, batch: Sequence[Generation]) -> torch.T
     logits = out.logits[:, :-1][:, -longest:].float()
     losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
     lengths = torch.tensor([len(g.answer) for g in batch], device=losses.device)[:, None]
-    return losses[torch.arange(longest, 0, -1, device=losses.device) <= lengths].double()
+    inside = torch.arange(longest, 0, -1, device=losses.device) <= lengths
+    return torch.where(inside, losses, 0).double().sum(dim=1)
 
 
 def _answers(
@@ -159,7 +169,7 @@ def _answers(
         if shared:
             start = _start_cache(model, ids[:1, :shared], edits)
             start.batch_repeat_interleave(len(rows))
-            options["past_key_values"] = start
+            options[_cache_name(model)] = start
         if edits:
             out = _generate_edited(model, ids, mask, edits, options)
         else:
@@ -182,14 +192,21 @@ def _shared_start(model: LanguageModel, rows: list[list[int]], max_new_tokens: i
 def _start_cache(model: LanguageModel, ids: torch.Tensor, edits: Edits) -> DynamicCache:
     """Keys and values of (1, shared) ids under the edits."""
     cache = DynamicCache(config=model.module.config)
+    given = {"input_ids": ids, _cache_name(model): cache, "use_cache": True}
     if not edits:
-        model.module(input_ids=ids, past_key_values=cache, use_cache=True)
+        model.module(**given)
         return cache
     envoys = blocks(model)
-    with model.nnsight.trace(input_ids=ids, past_key_values=cache, use_cache=True):
+    with model.nnsight.trace(**given):
         for layer in sorted(edits):
             envoys[layer].output = edits[layer](envoys[layer].output)
     return cache
+
+
+def _cache_name(model: LanguageModel) -> str:
+    """What this version of transformers calls the argument that takes a cache: it was renamed."""
+    known = inspect.signature(model.module.forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
 
 
 def _generate_edited(model, ids, mask, edits: Edits, options: dict) -> torch.Tensor:

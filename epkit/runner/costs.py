@@ -47,6 +47,7 @@ MODELS = {
     "smollm2-135m": Size(135e6, 576, 30),
     "smollm2-360m": Size(362e6, 960, 32),
     "gemma-3-270m": Size(268e6, 640, 18),
+    "qwen2.5-coder-0.5b": Size(494e6, 896, 24),
     "gemma-2-2b": Size(2.61e9, 2304, 26),
     "gemma-2-9b": Size(9.24e9, 3584, 42),
 }
@@ -126,7 +127,7 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
             fits = 500 * (p["n_fit"] + p["n_fresh"])
             return [Stream(n, read, True, wanted), Stream(texts, read + 1), Stream(fits, 1, False)]
         case "06":
-            return [Stream(n, read + 1, True, wanted * p["n_orders"])] * 2
+            return [Stream(n, read, True, wanted * p["n_orders"])] * (2 + bool(p["other_model"]))
         case "07":
             total = p["n_long"] + (len(p["domains"]) - 1) * n
             return [Stream(total, read, True, wanted * p["n_orders"])]
@@ -139,7 +140,7 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
 
 def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     """What the notebook `stem` needs on a machine with parameters `p`; ValueError as `size_of`."""
-    names = {p[key] for key in ("model", "base_model", "tuned_model") if p.get(key)}
+    names = {p[key] for key in ("model", "base_model", "tuned_model", "other_model") if p.get(key)}
     sizes = [size_of(name) for name in sorted(names)] or [MODELS["smollm2-135m"]]
     size = max(sizes)
     passes = streams(stem, p, size.layers)
@@ -188,12 +189,14 @@ def table(plan: Mapping[str, Mapping[str, Any]], here: Machine) -> tuple[str, li
 
 
 def _answers(stem: str, p: Mapping[str, Any]) -> float:
-    """Steps of generation: trials, conditions and steering of the refusal study."""
+    """Steps of generation: trials, conditions, controls and steering of the refusal study."""
     if stem[:2] != "04":
         return p.get("max_new_tokens", 0) * 10.0
-    trials = len(p["trial_layers"]) * len(p["trial_percentiles"]) * 2 * p["n_trial"]
-    rest = 200 * (12 + p["n_orders"]) + 2 * len(p["alphas"]) * p["n_steered"]
-    return (trials + rest) / STEP_ROWS * p["max_new_tokens"]
+    trials = len(p["layers"]) * len(p["trial_percentiles"]) * 2 * p["n_trial"]
+    held_out = 6 * (p["n_harmful"] + p["n_benign"]) + 4 * (len(p["alphas"]) + 1) * p["n_steered"]
+    controls = 2 * p["n_controls"] * p["n_control_prompts"]
+    answers = 2 * p["n_build"] + trials + held_out + controls
+    return answers / STEP_ROWS * p["max_new_tokens"]
 
 
 def _regions(n: int, percentile: float) -> float:

@@ -1,12 +1,8 @@
-"""Notebook 06: what does fine-tuning change in the partition, and does what it put in stand out?
+"""Notebook 06: does a dictionary of the base show where a fine-tune taught something?
 
-- `tokens`: what both checkpoints read, and where an activation stands in a prompt.
-- `dictionaries`: both checkpoints' dictionaries in several stream orders, and their controls.
-- `agreement`: matched cosines and memberships against the noise floor.
-- `final_tokens`: regions of the final token, and the region in which the tuned model refuses.
-- `counterparts`: how much a region lacks a counterpart in the other model, and its rank.
-- `refusing`: the refusal region beside its counterpart in the base.
-- `plots`, `tuning_verdict`: the figures, and the tables in sentences.
-
-Regions are matched by `epkit.matching`.
+- `rows`: what all checkpoints read, and the places at which a taught habit acts.
+- `membership`: tuned activations in the base's dictionary: displacement and exit rate by region.
+- `sought`: the rank of a habit's region among all, and the choice of layer, percentile and score.
+- `matched`: the published one-to-one match with its noise floor.
+- `tables`, `plots`, `verdict`: what is shown, and the tables in sentences.
 """

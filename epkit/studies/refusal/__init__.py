@@ -1,10 +1,10 @@
-"""Notebook 04: is there a region of refusal, and does editing along it take refusal away?
+"""Notebook 04: does a region of a model's activations carry refusal, and is it specific?
 
 - `prompts`: harmful and benign prompts in three disjoint parts.
-- `tuning`: the small model that is taught to refuse.
-- `regions`: the regions of final tokens, the one that refuses, its directions and its controls.
+- `tuning`: small models that are taught one habit each, so that the truth is known.
+- `regions`: the regions of final tokens, the one that refuses, and regions that comply.
 - `answers`: answers under an edit, with fluency beside; `judge`: whether an answer refuses.
-- `sweep`: partitions at every layer and percentile, and the region to edit in each.
-- `trials`: the choice of an edit on few prompts, its controls, and steering.
-- `plots`: the figures; `verdict`: the sentences at the end.
+- `sweep`: partitions at every layer and percentile, the region to edit, its edits and controls.
+- `trials`: the choice of an edit on build prompts, its controls, and steering.
+- `records`: results kept for another run; `plots`, `verdict`: figures and the last sentences.
 """

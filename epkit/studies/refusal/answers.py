@@ -9,39 +9,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
 import pandas as pd
 
 from epkit.interventions import Edits
-from epkit.lm.generate import Generation, answer_texts, generate, perplexity
+from epkit.lm.generate import Generation, answer_losses, answer_texts, generate
 from epkit.lm.models import LanguageModel
-from epkit.stats import Interval, proportion
+from epkit.stats import Interval, bootstrap_difference, bootstrap_ratio, proportion
 from epkit.studies.refusal.judge import START, is_refusal
 from epkit.studies.refusal.prompts import Prompts
 from epkit.studies.refusal.regions import chats
 
+DRAWS = 2000
+"""Resamples of answers in an interval of perplexity."""
+
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """Answers to prompts, judged.
+    """Answers to P prompts, judged.
 
-    refused (P,) bool. texts: the answers, or their first 60 characters. perplexity: of the first
-    answers under the model without edits. distinct: mean share of distinct tokens. answers: token
-    ids, None where they are not kept.
+    refused (P,) bool. texts: the answers, or their first 60 characters. losses, tokens (F,): the
+    summed negative log-probability and the length of some of them under the model without edits,
+    the same prompts whatever the edit. distinct: their mean share of distinct tokens.
     """
 
     refused: np.ndarray
     texts: tuple[str, ...]
-    perplexity: float
+    losses: np.ndarray
+    tokens: np.ndarray
     distinct: float
-    answers: tuple[tuple[int, ...], ...] | None
 
     @property
     def rate(self) -> Interval:
         """Refusal rate with its Wilson interval."""
         return proportion(self.refused)
+
+    @property
+    def perplexity(self) -> Interval:
+        """exp of the mean loss a token, resampling answers."""
+        return _exp(bootstrap_ratio(self.losses, self.tokens, draws=DRAWS))
+
+
+def perplexity_ratio(before: Responses, after: Responses) -> Interval:
+    """How many times the perplexity of an answer is that of the answer to the same prompt before:
+    exp of the mean difference of their mean losses, resampling prompts."""
+    pair = [r.losses / r.tokens for r in (after, before)]
+    return _exp(bootstrap_difference(*pair, draws=DRAWS))
+
+
+def _exp(interval: Interval) -> Interval:
+    return Interval(*(float(np.exp(value)) for value in interval))
 
 
 def respond(
@@ -52,18 +70,16 @@ def respond(
     harmful: bool,
     max_new_tokens: int = 20,
     fluency: int = 24,
-    reader: LanguageModel | None = None,
 ) -> Responses:
     """Answer, judge and measure.
 
     Parameters
     ----------
     harmful : whether the answers are to harmful prompts; then only starts are kept.
-    fluency : how many prompts, evenly spaced, perplexity and distinct tokens are taken over.
-    reader : the model without edits that gives the perplexity; `model` itself by default.
+    fluency : how many prompts, evenly spaced, losses and distinct tokens are taken over.
     """
     found = generate(model, chats(prompts), edits, max_new_tokens=max_new_tokens)
-    return _judged(model, found, harmful, fluency, reader or model)
+    return _judged(model, found, harmful, fluency)
 
 
 def respond_both(
@@ -79,26 +95,31 @@ def respond_both(
     found = generate(model, chats(chosen), edits, max_new_tokens=max_new_tokens)
     n = len(prompts.harmful)
     return {
-        "harmful": _judged(model, found[:n], True, fluency, model),
-        "benign": _judged(model, found[n:], False, fluency, model),
+        "harmful": _judged(model, found[:n], True, fluency),
+        "benign": _judged(model, found[n:], False, fluency),
     }
 
 
+def refusals(
+    model: LanguageModel, prompts: Sequence[str], edits: Edits | None, *, max_new_tokens: int
+) -> np.ndarray:
+    """Whether each answer refuses, (P,) bool, and nothing else: the cheapest of all."""
+    found = generate(model, chats(prompts), edits, max_new_tokens=max_new_tokens)
+    return np.array([is_refusal(text) for text in answer_texts(model, found)])
+
+
 def _judged(
-    model: LanguageModel,
-    found: Sequence[Generation],
-    harmful: bool,
-    fluency: int,
-    reader: LanguageModel,
+    model: LanguageModel, found: Sequence[Generation], harmful: bool, fluency: int
 ) -> Responses:
     texts = answer_texts(model, found)
     some = [found[i] for i in spaced(len(found), fluency)]
+    losses, tokens = answer_losses(model, some)
     return Responses(
         refused=np.array([is_refusal(text) for text in texts]),
         texts=tuple(text[:START] if harmful else text for text in texts),
-        perplexity=perplexity(reader, some),
+        losses=losses.numpy(),
+        tokens=tokens.numpy(),
         distinct=distinct_ratio(some),
-        answers=None if harmful else tuple(tuple(g.answer) for g in found),
     )
 
 
@@ -112,45 +133,30 @@ def distinct_ratio(generations: Sequence[Generation]) -> float:
     return float(np.mean([len(set(g.answer)) / max(len(g.answer), 1) for g in generations]))
 
 
-def fewer(prompts: Prompts, n: int) -> Prompts:
-    """`n` harmful and n // 4 benign prompts, evenly spaced."""
+def fewer(prompts: Prompts, harmful: int, benign: int) -> Prompts:
+    """At most so many prompts of each kind, evenly spaced."""
     return Prompts(
-        tuple(prompts.harmful[i] for i in spaced(len(prompts.harmful), n)),
-        tuple(prompts.benign[i] for i in spaced(len(prompts.benign), n // 4)),
+        tuple(prompts.harmful[i] for i in spaced(len(prompts.harmful), harmful)),
+        tuple(prompts.benign[i] for i in spaced(len(prompts.benign), benign)),
     )
 
 
-def change(before: Responses, after: Responses) -> float:
-    """Mean share of the answers' tokens that an edit changed: 1 - the ratio of matching blocks."""
-    if before.answers is None or after.answers is None:
-        raise ValueError("change compares benign answers: those to harmful prompts are not kept")
-    return float(
-        np.mean(
-            [
-                1 - SequenceMatcher(None, a, b, autojunk=False).ratio()
-                for a, b in zip(before.answers, after.answers, strict=True)
-            ]
-        )
-    )
+def condition_table(answered: Mapping[str, Mapping[str, Responses]]) -> pd.DataFrame:
+    """A row a condition of {condition: `respond_both`}, the first of which is "no edit".
 
-
-def condition_row(harmful: Responses, benign: Responses, before: dict[str, Responses]) -> dict:
-    """One row of the table of conditions; `before` holds the unedited "harmful" and "benign"."""
-    h, b = harmful.rate, benign.rate
-    return {
-        "harmful refused": h.value, "harmful low": h.low, "harmful high": h.high,
-        "benign refused": b.value, "benign low": b.low, "benign high": b.high,
-        "harmful perplexity": harmful.perplexity, "benign perplexity": benign.perplexity,
-        "benign perplexity ratio": benign.perplexity / before["benign"].perplexity,
-        "distinct tokens": benign.distinct, "benign change": change(before["benign"], benign),
-    }  # fmt: skip
-
-
-def condition_table(answered: Mapping[str, dict[str, Responses]]) -> pd.DataFrame:
-    """`condition_row` of every condition; `answered` {condition: `respond_both`} has "no edit"."""
-    before = answered["no edit"]
-    rows = {name: condition_row(**both, before=before) for name, both in answered.items()}
-    return pd.DataFrame(rows).T
+    Columns of intervals: refusal and perplexity of harmful and benign prompts, and the benign
+    answers' `perplexity_ratio`; and the distinct tokens of benign answers.
+    """
+    before, rows = answered["no edit"]["benign"], {}
+    for name, both in answered.items():
+        rows[name] = {
+            f"{side} {what}": getattr(both[side], attribute)
+            for what, attribute in (("refused", "rate"), ("perplexity", "perplexity"))
+            for side in ("harmful", "benign")
+        }
+        rows[name]["benign ratio"] = perplexity_ratio(before, both["benign"])
+        rows[name]["distinct tokens"] = both["benign"].distinct
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def trial_row(both: Mapping[str, Responses]) -> dict[str, float]:
@@ -160,16 +166,16 @@ def trial_row(both: Mapping[str, Responses]) -> dict[str, float]:
         for side in ("harmful", "benign")
         for what, value in (
             ("refused", both[side].rate.value),
-            ("perplexity", both[side].perplexity),
+            ("perplexity", both[side].perplexity.value),
         )
     }
 
 
 def choose_trial(trials: pd.DataFrame, *, most_refused: float = 0.1) -> int:
     """The row to go on with: of those that leave at most `most_refused` of the harmful prompts
-    refused, the one with the lowest perplexity of their answers; the one with the fewest refusals
+    refused, the one with the lowest perplexity of benign answers; the one with the fewest refusals
     where none does (ties: lowest perplexity)."""
     clean = trials[trials["harmful refused"] <= most_refused]
     if len(clean):
-        return int(clean["harmful perplexity"].idxmin())
-    return int(trials.sort_values(["harmful refused", "harmful perplexity"]).index[0])
+        return int(clean["benign perplexity"].idxmin())
+    return int(trials.sort_values(["harmful refused", "benign perplexity"]).index[0])

@@ -1,16 +1,21 @@
-"""Figures of the refusal experiment: regions, sweep, conditions, steering.
+"""Figures of the refusal experiment: regions, conditions with their controls, steering.
 
 Does not know: how the numbers came about.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from epkit.plots.growth import plain_ticks
+
+SIDES = (("harmful", "C3"), ("benign", "C0"))
 
 
 def plot_regions(table: pd.DataFrame, chosen: int) -> Figure:
@@ -21,73 +26,73 @@ def plot_regions(table: pd.DataFrame, chosen: int) -> Figure:
     axes.vlines(x, table.low, table.high, color="0.8", zorder=1)
     colours = np.where(table.region == chosen, "C3", "C0")
     axes.scatter(x, table.rate, s=6 * table.members, c=colours, alpha=0.7, zorder=2)
-    at = int(table.index[table.region == chosen][0])
-    axes.annotate(
-        f"region {chosen}", (at, table.rate[at]), (-10, -28), textcoords="offset points",
-        ha="right", arrowprops={"arrowstyle": "-", "color": "C3"}, color="C3",
-    )  # fmt: skip
     axes.set(
-        xlabel="region, by refusal rate", ylabel="share of members refused", ylim=(-0.06, 1.06),
+        xlabel=f"regions by refusal rate (red: region {chosen}, the one to edit)",
+        ylabel="share of members refused", ylim=(-0.06, 1.06),
         title="Refusal by region, final position, build prompts\n(area: members; bars: 95 %)",
     )  # fmt: skip
     return figure
 
 
-def plot_layer_grid(table: pd.DataFrame, values: str, title: str, label: str) -> Figure:
-    """`values` of a table with columns layer and p, as a grid; empty where there is none."""
-    grid = table.pivot(index="layer", columns="p", values=values).sort_index(ascending=False)
-    grid = grid.astype(float)
-    figure, axes = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    image = axes.imshow(grid, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    for (row, column), value in np.ndenumerate(grid.to_numpy()):
-        if np.isfinite(value):
-            colour = "white" if value < 0.6 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(grid.shape[1]), [f"{p:g}" for p in grid.columns])
-    axes.set_yticks(range(len(grid)), grid.index)
-    axes.set(xlabel="percentile p of the threshold", ylabel="layer", title=title)
-    figure.colorbar(image, label=label)
-    return figure
+def plot_conditions(table: pd.DataFrame, rates: Mapping[str, np.ndarray], n_prompts: int) -> Figure:
+    """Held-out refusal and perplexity of every condition, and below them the controls as dots.
 
-
-def plot_conditions(table: pd.DataFrame) -> Figure:
-    """Held-out refusal of every condition with intervals, and perplexity beside it."""
+    table : `condition_table`. rates : of `control_table`, on `n_prompts` of the harmful prompts.
+    """
+    kinds = [name for name in rates if name != "no edit"]
+    names = [*table.index, *(f"{name}, {n_prompts} prompts" for name in kinds)]
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9, 0.42 * len(table) + 1.5), sharey=True, layout="constrained",
+        1, 2, figsize=(9.5, 0.42 * len(names) + 1.5), sharey=True, layout="constrained",
         width_ratios=(3, 2),
     )  # fmt: skip
-    y = np.arange(len(table))
-    for i, (side, colour) in enumerate((("harmful", "C3"), ("benign", "C0"))):
-        value = table[f"{side} refused"]
-        reach = [value - table[f"{side} low"], table[f"{side} high"] - value]
-        place = y + 0.2 * (2 * i - 1)
-        left.errorbar(value, place, xerr=np.array(reach), fmt="o", color=colour, label=side)
-        right.plot(table[f"{side} perplexity"], place, "o", color=colour)
-    left.set_yticks(y, table.index)
+    for i, (side, colour) in enumerate(SIDES):
+        place = np.arange(len(table)) + 0.2 * (2 * i - 1)
+        _bars(left, table[f"{side} refused"], place, colour, side)
+        _bars(right, table[f"{side} perplexity"], place, colour, side)
+    for i, name in enumerate(kinds, len(table)):
+        found = np.sort(rates[name])
+        # Equal rates are drawn beside each other, so that each of them can be seen.
+        beside = [int((found[:j] == found[j]).sum()) for j in range(len(found))]
+        left.plot(found, i + 0.36 - 0.036 * np.array(beside), ".", color="0.35", markersize=5)
+    left.axhline(len(table) - 0.5, color="0.8", lw=1)
+    left.set_yticks(range(len(names)), names)
     left.invert_yaxis()
-    left.axvline(0.1, color="0.7", ls=":")
     left.set(xlim=(-0.03, 1.03), xlabel="share of prompts refused (95 %)")
-    right.set(xscale="log", xlabel="perplexity of the answers\nunder the unedited model")
+    right.set(xscale="log", xlabel="perplexity of the answers\nunder the unedited model (95 %)")
     plain_ticks(right.xaxis)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.suptitle("Held-out prompts under each edit")
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
+    )
+    figure.suptitle("Held-out prompts under each edit, and one dot a control")
     return figure
+
+
+def _bars(axes: Axes, intervals: pd.Series, place: np.ndarray, colour: str, label: str) -> None:
+    """Values with their limits, side by side."""
+    value, low, high = np.array([tuple(interval) for interval in intervals]).T
+    reach = np.clip([value - low, high - value], 0, None)
+    axes.errorbar(value, place, xerr=reach, fmt="o", color=colour, label=label, markersize=4)
 
 
 def plot_steering(table: pd.DataFrame) -> Figure:
-    """Refusal of benign prompts and perplexity over α, a line for each direction."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
-    for i, (name, rows) in enumerate(table.groupby("direction", sort=False)):
-        reach = np.array([rows["refused"] - rows["low"], rows["high"] - rows["refused"]])
-        left.errorbar(
-            rows["alpha"], rows["refused"], yerr=reach, marker="o", color=f"C{i}", label=name
-        )
-        right.plot(rows["alpha"], rows["perplexity"], marker="o", color=f"C{i}", label=name)
+    """Refusal of benign build prompts and perplexity over α, a line for each direction."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.8), layout="constrained")
+    start = table[table["α"] == 0]
+    steered = table[table["α"] > 0]
+    for i, (name, rows) in enumerate(steered.groupby("direction", sort=False)):
+        rows = pd.concat([start, rows])
+        for axes, column in ((left, "refused"), (right, "perplexity")):
+            value, low, high = np.array([tuple(one) for one in rows[column]]).T
+            reach = np.clip([value - low, high - value], 0, None)
+            x = rows["α"] + 0.004 * i
+            axes.errorbar(x, value, yerr=reach, marker="o", color=f"C{i}", label=name, capsize=2)
     left.set(ylim=(-0.03, 1.03), ylabel="share refused (95 %)")
-    right.set(yscale="log", ylabel="perplexity (unedited model)")
+    right.set(yscale="log", ylabel="perplexity, unedited model (95 %)")
     plain_ticks(right.yaxis)
     for axes in (left, right):
         axes.set_xlabel("α, in typical norms of the layer")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center")
-    figure.suptitle("Steering along the direction, benign prompts")
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+    )
+    figure.suptitle("Steering along a direction, benign build prompts")
     return figure

@@ -1,8 +1,10 @@
-"""Partitions of the prompts at every layer and percentile, and the region to edit in each.
+"""Partitions of the prompts at every layer and percentile, the region to edit, and its edits.
 
-1. `per_position`: of all positions, as published, where final tokens fall into a region or two.
-2. `RefusalSweep`: of the final position, seen from the calibrated centre and from the mean of the
-   prompts that were answered; with the directions of a region, its null region and its ablation.
+1. `RefusalSweep`: of the final position, seen from the calibrated centre, into which no label goes,
+   and from the mean of the answered prompts ("supervised"), into which labels go.
+2. `RefusalSweep.edits`: what is held out: the region's exemplar and mean taken out, the swap of
+   centroids, the supervised centre, the difference of means.
+3. `null_edits`, `random_edits`: what the first must beat, as distributions.
 
 Everything stays on the device of the activations; tables are on the CPU.
 
@@ -26,46 +28,28 @@ from epkit.partition import partition
 from epkit.readouts import basis_of
 from epkit.studies.refusal.regions import (
     NullRegion,
+    complying_region,
     null_regions,
     pick_region,
     refusal_table,
-    region_directions,
 )
 
-CENTRES = ("calibrated", "answered")
+CALIBRATED, SUPERVISED = "calibrated", "supervised"
 
 
-def per_position(
-    every: Tensor, final: Tensor, refused: Tensor, percentiles: Sequence[float]
-) -> tuple[pd.DataFrame, dict[float, Dictionary]]:
-    """How final positions spread over dictionaries of all positions, and those dictionaries.
+class RefusalSetting(NamedTuple):
+    """What is edited: a region's `basis` at a layer and percentile, in blocks `first` to `last`."""
 
-    Parameters
-    ----------
-    every, final : (n, D) activations of all positions, (P, D) of the final ones.
-    refused : (P,) bool.
-    percentiles : those at which identical activations make θ zero have no dictionary.
+    layer: int
+    p: float
+    basis: str
+    first: int
+    last: int
 
-    Returns
-    -------
-    a table with a row per percentile (θ, regions, with final tokens, largest share, refused in it)
-    and {p: Dictionary}.
-    """
-    made, usable = {}, sorted(percentiles)
-    while usable and not made:
-        try:
-            made = partition(every, usable, order=0, device=every.device)
-        except ValueError:  # θ is zero at the lowest percentile at least
-            usable = usable[1:]
-    rows = {p: {"θ": 0.0} for p in percentiles}
-    for p, d in made.items():
-        table = refusal_table(d, final, refused)
-        rows[p] = {
-            "θ": d.threshold, "regions": len(d), "with final tokens": len(table),
-            "largest share": table.members.max() / len(refused),
-            "refused in it": table.rate.iloc[0],
-        }  # fmt: skip
-    return pd.DataFrame(rows).T.rename_axis("p"), made
+    @property
+    def edited(self) -> range:
+        """The layers whose outputs are edited."""
+        return range(self.first, self.last + 1)
 
 
 class RefusingRegion(NamedTuple):
@@ -87,7 +71,7 @@ class RefusalSweep:
 
     final {layer: (P, D)}. refused (P,) bool. answered {layer: (D,)}: mean of the answered prompts.
     means {layer: (D,)}: mean of the refused ones less `answered`, the difference of means.
-    made {(centre, layer): {p: Dictionary}}, centre one of `CENTRES`, streamed in order `seed`.
+    made {(centre, layer): {p: Dictionary}}, centre `CALIBRATED` or `SUPERVISED`, in order `seed`.
     """
 
     final: dict[int, Tensor]
@@ -113,7 +97,7 @@ class RefusalSweep:
         made = {
             (name, layer): partition(x, percentiles, centre=centre, order=seed, device=x.device)
             for layer, x in final.items()
-            for name, centre in zip(CENTRES, (None, answered[layer]), strict=True)
+            for name, centre in ((CALIBRATED, None), (SUPERVISED, answered[layer]))
         }
         return cls(dict(final), refused, answered, means, made, seed)
 
@@ -130,46 +114,73 @@ class RefusalSweep:
         return found
 
     def table(self) -> pd.DataFrame:
-        """The region to edit by centre, layer and p, with cosines to the difference of means."""
-        every = [(*key, p, d) for key, made in self.made.items() for p, d in made.items()]
-        return pd.DataFrame([self._row(*one) for one in every])
-
-    def _row(self, centre: str, layer: int, p: float, d: Dictionary) -> dict:
-        row = {"centre": centre, "layer": layer, "p": p, "K": len(d)}
-        if (centre, layer, p) in self.found:
-            _, table, k = self.found[centre, layer, p]
-            row |= {
-                "members": table.members[k], "rate": table.rate[k],
-                "share of refusals": table.refusals[k] / int(self.refused.sum()),
-                "exemplar·DoM": self.to_means(layer, d.exemplars[k]),
-                "mean·DoM": self.to_means(layer, d.means[k]),
-            }  # fmt: skip
-        return row
+        """The region to edit by layer and p from the calibrated centre, a row where there is one;
+        the last column is the cosine of its mean with the difference of means."""
+        rows = []
+        for (centre, layer, p), (d, table, k) in self.found.items():
+            if centre == CALIBRATED:
+                rows.append({
+                    "layer": layer, "p": p, "K": len(d), "members": table.members[k],
+                    "rate": table.rate[k],
+                    "share of refusals": table.refusals[k] / int(self.refused.sum()),
+                    "mean·DoM": self.to_means(layer, d.means[k]),
+                })  # fmt: skip
+        return pd.DataFrame(rows)
 
     def to_means(self, layer: int, direction: Tensor) -> float:
         """Cosine of a direction (D,) with the difference of means of a layer."""
         means = self.means[layer]
         return torch.cosine_similarity(direction.to(means.device), means, dim=0).item()
 
-    def directions(self, layer: int, p: float) -> dict[str, Tensor]:
-        """What the region to edit offers, seen from the answered prompts (`region_directions`)."""
-        d, table, region = self.found["answered", layer, p]
-        return region_directions(d, self.final[layer], table, region)
+    def region_edit(self, at: RefusalSetting, basis: str, centre: str = CALIBRATED) -> Edits | None:
+        """The region's exemplar or mean taken out; None where that centre has no region."""
+        if (centre, at.layer, at.p) not in self.found:
+            return None
+        d, _, k = self.found[centre, at.layer, at.p]
+        return ablate(basis_of(d, basis)[k], d.centre, at.edited)
 
-    def null(self, centre: str, layer: int, p: float) -> NullRegion:
-        """The region that answers and is most like the one to edit, of all percentiles."""
-        like = self.found[centre, layer, p].row
-        made, x = self.made[centre, layer], self.final[layer]
-        return null_regions(made, x, self.refused, like)[0]
+    def swap_edit(self, at: RefusalSetting) -> Edits:
+        """Centroid-span swap, at the one layer: with QQ' the projector on the span of the mean
+        activations of the refusing and of the complying region, x − QQ'x + QQ'c, c the latter."""
+        d, table, k = self.found[CALIBRATED, at.layer, at.p]
+        x = self.final[at.layer]
+        region = d.assign(x)[0]
+        complying = x[region == complying_region(table)].mean(0)
+        refusing = x[region == k].mean(0)
+        return ablate(torch.stack([refusing, complying]), complying, [at.layer])
 
-    def reordered(self, layer: int, p: float, basis: str, order: int) -> Tensor | None:
-        """The direction (D,) of the region to edit when the prompts come in another order."""
-        x = self.final[layer]
-        d = partition(x, [p], centre=self.answered[layer], order=order, device=x.device)[p]
-        k = pick_region(refusal_table(d, x, self.refused))
-        return None if k is None else basis_of(d, basis)[k]
+    def edits(self, at: RefusalSetting) -> dict[str, Edits | None]:
+        """{condition: edits}, None for the model as it is; the next is what was chosen."""
+        other = "exemplar" if at.basis == "mean" else "mean"
+        found = {
+            f"region, {at.basis}": self.region_edit(at, at.basis),
+            f"region, {other}": self.region_edit(at, other),
+            "centroid-span swap": self.swap_edit(at),
+            "supervised centre": self.region_edit(at, at.basis, SUPERVISED),
+            "difference of means": ablate(
+                self.means[at.layer], self.answered[at.layer], at.edited
+            ),
+        }  # fmt: skip
+        return {"no edit": None} | {name: edit for name, edit in found.items() if edit is not None}
 
-    def ablation(self, direction: Tensor | None, layer: int, edited: Sequence[int]) -> Edits | None:
-        """Directions (D,) or (k, D) of a layer taken out, seen from its answered prompts; None for
-        no direction."""
-        return None if direction is None else ablate(direction, self.answered[layer], edited)
+    def nulls(self, at: RefusalSetting, n: int) -> list[NullRegion]:
+        """The n regions that comply and are most like the one to edit, of all percentiles."""
+        like = self.found[CALIBRATED, at.layer, at.p].row
+        made, x = self.made[CALIBRATED, at.layer], self.final[at.layer]
+        return null_regions(made, x, self.refused, like, n=n)
+
+    def null_edits(self, at: RefusalSetting, n: int) -> list[Edits]:
+        """The same ablation of null regions, from the same centre in the same blocks."""
+        return [
+            ablate(
+                basis_of(null.dictionary, at.basis)[null.region], null.dictionary.centre, at.edited
+            )
+            for null in self.nulls(at, n)
+        ]
+
+    def random_edits(self, at: RefusalSetting, n: int) -> list[Edits]:
+        """The same ablation of n random unit directions; seeded."""
+        centre = self.made[CALIBRATED, at.layer][at.p].centre
+        generator = torch.Generator().manual_seed(self.seed)  # on the CPU: the same everywhere
+        drawn = torch.randn(n, len(centre), generator=generator).to(centre.device)
+        return [ablate(v, centre, at.edited) for v in drawn]

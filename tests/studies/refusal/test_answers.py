@@ -1,12 +1,15 @@
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from refusal_examples import responses
 from tiny_models import tiny_gemma2, tiny_llama
 
 from epkit.interventions import steer
-from epkit.lm.generate import Generation
+from epkit.lm.generate import Generation, generate, perplexity
 from epkit.studies.refusal import answers
 from epkit.studies.refusal.prompts import Prompts
+from epkit.studies.refusal.regions import chats
 
 PROMPTS = ["How do tides work?", "Hi", "Name a fruit that is not red.", "What is a kite?"]
 
@@ -16,9 +19,9 @@ def test_only_starts_of_harmful_answers_are_kept(harmful):
     model = tiny_gemma2()
     r = answers.respond(model, PROMPTS, harmful=harmful, max_new_tokens=70, fluency=2)
     assert (max(map(len, r.texts)) <= 60) == harmful
-    assert (r.answers is None) == harmful
     assert r.refused.shape == (4,)
-    assert r.perplexity >= 1
+    assert len(r.losses) == len(r.tokens) == 2
+    assert 1 <= r.perplexity.low <= r.perplexity.value <= r.perplexity.high
     assert 0 < r.distinct <= 1
 
 
@@ -30,19 +33,17 @@ def test_respond_counts_refusals(monkeypatch):
     assert r.rate.value == 0.5
 
 
-def test_change_and_condition_row():
-    model, push = tiny_llama(), steer(torch.ones(16), 1.0, 5.0, [1])
-    before = {
-        side: answers.respond(model, PROMPTS, harmful=side == "harmful", max_new_tokens=6)
-        for side in ("harmful", "benign")
-    }
-    same = answers.condition_row(before["harmful"], before["benign"], before)
-    assert same["benign change"] == 0
-    assert same["benign perplexity ratio"] == 1
-    after = answers.respond(model, PROMPTS, push, harmful=False, max_new_tokens=6)
-    assert 0 < answers.change(before["benign"], after) <= 1
-    with pytest.raises(ValueError, match="not kept"):
-        answers.change(before["harmful"], after)
+def test_perplexity_is_that_of_all_answers_together():
+    model = tiny_llama()
+    r = answers.respond(model, PROMPTS, harmful=False, max_new_tokens=6, fluency=9)
+    found = generate(model, chats(PROMPTS), max_new_tokens=6)
+    assert r.perplexity.value == pytest.approx(perplexity(model, found))
+
+
+def test_the_ratio_of_perplexities_pairs_prompts():
+    before, after = responses([0, 0], [2.0, 4.0]), responses([0, 0], [4.0, 6.0])
+    assert answers.perplexity_ratio(before, before) == (1, 1, 1)
+    assert answers.perplexity_ratio(before, after).value == pytest.approx(np.e)  # one a token
 
 
 def test_distinct_ratio_by_hand():
@@ -57,7 +58,7 @@ def test_spaced_reaches_both_ends():
 
 def test_choose_trial_follows_the_rule():
     trials = pd.DataFrame(
-        {"harmful refused": [0.0, 0.1, 0.1, 0.5], "harmful perplexity": [9.0, 3.0, 2.0, 1.0]}
+        {"harmful refused": [0.0, 0.1, 0.1, 0.5], "benign perplexity": [9.0, 3.0, 2.0, 1.0]}
     )
     assert answers.choose_trial(trials) == 2
     assert answers.choose_trial(trials.iloc[[3, 0]], most_refused=-1) == 0
@@ -69,13 +70,20 @@ def test_both_sides_at_once_give_what_each_gives_alone():
     for side, prompts in (("harmful", PROMPTS), ("benign", ["Hi", "Yes"])):
         alone = answers.respond(model, prompts, push, harmful=side == "harmful")
         assert both[side].texts == alone.texts
-        assert both[side].answers == alone.answers
-        assert both[side].perplexity == pytest.approx(alone.perplexity)
+        assert both[side].losses == pytest.approx(alone.losses, rel=1e-4)
 
 
-def test_fewer_prompts_keep_four_harmful_ones_for_a_benign_one():
+def test_refusals_are_those_of_the_whole_answers():
+    model, push = tiny_llama(), steer(torch.ones(16), 1.0, 5.0, [1])
+    whole = answers.respond(model, PROMPTS, push, harmful=True, max_new_tokens=5)
+    alone = answers.refusals(model, PROMPTS, push, max_new_tokens=5)
+    assert alone.tolist() == whole.refused.tolist()
+
+
+def test_fewer_prompts_are_evenly_spaced():
     prompts = Prompts(tuple("abcdefghij"), tuple("klmnopqrst"))
-    assert answers.fewer(prompts, 4) == Prompts(tuple("adgj"), ("k",))
+    assert answers.fewer(prompts, 4, 1) == Prompts(tuple("adgj"), ("k",))
+    assert answers.fewer(prompts, 0, 99) == Prompts((), tuple("klmnopqrst"))
 
 
 def test_tables_hold_what_both_sides_gave():
@@ -84,8 +92,9 @@ def test_tables_hold_what_both_sides_gave():
     assert list(row) == [
         "harmful refused", "harmful perplexity", "benign refused", "benign perplexity",
     ]  # fmt: skip
-    assert row["benign perplexity"] == both["benign"].perplexity
+    assert row["benign perplexity"] == both["benign"].perplexity.value
     table = answers.condition_table({"no edit": both, "mean": both})
     assert list(table.index) == ["no edit", "mean"]
-    assert table.loc["mean", "benign change"] == 0
-    assert table.loc["mean", "harmful refused"] == row["harmful refused"]
+    assert table.loc["mean", "benign ratio"] == (1, 1, 1)
+    assert table.loc["mean", "harmful refused"] == both["harmful"].rate
+    assert len(table.columns) <= 6

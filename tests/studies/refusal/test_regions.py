@@ -21,21 +21,21 @@ def found():
     return d, x, blob, refused, refusal.refusal_table(d, x, refused)
 
 
-def test_final_rows_are_those_of_a_stream_of_final_positions():
+def test_final_rows_are_the_last_of_every_prompt():
     model = tiny_llama()
-    acts = refusal.prompt_activations(model, PROMPTS, [1, 3], context=100)
-    (chunk,) = ActivationStream(
-        model, refusal.chats(PROMPTS), [1, 3], context=100, positions="final"
-    ).chunks()
+    final = refusal.final_activations(model, PROMPTS, [1, 3], context=100)
+    chunks = [*ActivationStream(model, refusal.chats(PROMPTS), [1, 3], context=100).chunks()]
+    (chunk,) = chunks
+    last = torch.zeros(len(chunk.tokens), dtype=torch.bool)
+    last[chunk.lengths.long().cumsum(0) - 1] = True
     for layer in (1, 3):
-        torch.testing.assert_close(acts.final[layer], chunk.activations[layer])
-        assert torch.equal(acts.every[layer][acts.is_final], acts.final[layer])
-    assert len(acts.every[1]) > len(PROMPTS)
+        expected = chunk.activations[layer][last[chunk.clustered]]
+        torch.testing.assert_close(final[layer], expected.float(), atol=1e-5, rtol=1e-4)
 
 
 def test_a_prompt_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="raise context"):
-        refusal.prompt_activations(tiny_llama(), PROMPTS, [1], context=30)
+        refusal.final_activations(tiny_llama(), PROMPTS, [1], context=30)
 
 
 def test_refusal_table_by_hand(found):
@@ -57,7 +57,15 @@ def test_pick_region_wants_members_and_rate(found):
     assert refusal.pick_region(table.iloc[1:]) is None
 
 
-def test_null_regions_answer_and_match_best_over_all_percentiles(found):
+def test_the_complying_region_is_the_largest_that_complies(found):
+    d, x, blob, _, table = found
+    k = refusal.complying_region(table)
+    assert set(blob[d.assign(x)[0] == k].tolist()) == {2}
+    with pytest.raises(ValueError, match="finer percentiles"):
+        refusal.complying_region(table.iloc[:1])
+
+
+def test_null_regions_comply_and_match_best_over_all_percentiles(found):
     d, x, blob, _, _ = found
     refused = blob == 0
     like = refusal.refusal_table(d, x, refused).iloc[0]
@@ -73,24 +81,20 @@ def test_null_regions_answer_and_match_best_over_all_percentiles(found):
         refusal.null_regions(made, x, torch.ones(len(x), dtype=torch.bool), like)
 
 
-def test_directions_of_a_region(found):
-    d, x, blob, _, table = found
-    k = refusal.pick_region(table)
-    directions = refusal.region_directions(d, x, table, k, top_k=1)
-    u = d.directions(x)
-    assert torch.equal(directions["exemplar"], d.exemplars[k])
-    assert torch.equal(directions["span"], d.exemplars[[k]])
-    assert (directions["re-anchored"] @ d.means[k]) == (u[blob == 0] @ d.means[k]).max()
-    means = torch.stack([x[blob == b].mean(0) for b in range(3)])
-    torch.testing.assert_close(directions["contrast"], means[0] - means[2])
+def test_regions_of_the_same_members_are_one_null_region(found):
+    d, x, blob, _, _ = found
+    refused = blob == 0
+    like = refusal.refusal_table(d, x, refused).iloc[0]
+    once = refusal.null_regions({40: d}, x, refused, like, n=9)
+    twice = refusal.null_regions({40: d, 41: d}, x, refused, like, n=9)
+    assert len(once) == len(twice) == 2
 
 
 @pytest.mark.slow
 def test_activations_of_prompts_stay_with_their_model(far):
-    here = refusal.prompt_activations(tiny_llama(), PROMPTS, [1], context=100)
+    here = refusal.final_activations(tiny_llama(), PROMPTS, [1], context=100)
     model = tiny_llama()
     model = wrap_model(model.module.to(far), model.tokenizer, name=model.name)
-    there = refusal.prompt_activations(model, PROMPTS, [1], context=100)
-    for x, near in ((there.every[1], here.every[1]), (there.final[1], here.final[1])):
-        assert x.device.type == "cuda"
-        torch.testing.assert_close(x.cpu(), near, atol=1e-4, rtol=1e-4)
+    there = refusal.final_activations(model, PROMPTS, [1], context=100)
+    assert there[1].device.type == "cuda"
+    torch.testing.assert_close(there[1].cpu(), here[1], atol=1e-4, rtol=1e-4)

@@ -1,17 +1,15 @@
-from types import SimpleNamespace
-
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from refusal_examples import blobs
+from refusal_examples import blobs, near, responses
 
-import epkit
-from epkit.readouts import basis_of
-from epkit.stats import Interval
+from epkit.interventions import ablate
 from epkit.studies.refusal import trials
-from epkit.studies.refusal.sweep import RefusalSweep
+from epkit.studies.refusal.sweep import CALIBRATED, RefusalSetting, RefusalSweep
 
 X, BLOB = blobs()
-BEFORE, AFTER = (0.9, 2.0), (0.0, 1.5)
+AT = RefusalSetting(1, 40, "mean", 4, 5)
 
 
 def sweep_of(x=X):
@@ -25,32 +23,30 @@ def trial_of(measured):
     def trial(edits):
         asked.append(edits)
         refused, perplexity = measured(min(edits), len(asked))
-        return {"harmful refused": refused, "harmful perplexity": perplexity}
+        return {"harmful refused": refused, "benign perplexity": perplexity}
 
     trial.asked = asked
     return trial
 
 
 def test_settings_are_tried_with_the_middle_range_then_the_others():
-    sweep = sweep_of()
     trial = trial_of(lambda first, _: (0.0, {4: 3.0, 5: 2.0, 6: 1.0}[first]))
-    table, setting = trials.choose_setting(trial, sweep, [1, 3], [40], [4, 5, 6], 7)
-    assert list(table["first"]) == [5, 5, 5, 5, 4, 6]
+    table, setting = trials.choose_setting(trial, sweep_of(), [1], [40], [4, 5, 6], 7)
+    assert list(table["first"]) == [5, 5, 4, 6]
     assert list(table.basis[:2]) == ["exemplar", "mean"]
-    assert setting == (1, 40, "exemplar", 6, 7, 1.0)
+    assert setting == (1, 40, "exemplar", 6, 7)
     assert list(setting.edited) == list(trial.asked[-1]) == [6, 7]
 
 
-def test_a_trial_ablates_the_basis_it_names():
+def test_a_trial_ablates_the_basis_it_names_from_the_label_free_centre():
     sweep = sweep_of()
     trial = trial_of(lambda _, n: (0.0, {1: 5.0, 2: 1.0}[n]))
     _, setting = trials.choose_setting(trial, sweep, [3], [40], [4], 4)
     assert setting.basis == "mean"
-    d, _, k = sweep.found["answered", 3, 40]
+    d, _, k = sweep.found[CALIBRATED, 3, 40]
     for edits, v in zip(trial.asked, (d.exemplars[k], d.means[k]), strict=True):
         x = X.flip(1)
-        expected = sweep.ablation(v, 3, [4])[4](x)
-        torch.testing.assert_close(edits[4](x), expected)
+        torch.testing.assert_close(edits[4](x), ablate(v, d.centre, [4])[4](x))
 
 
 def test_no_region_at_the_trial_settings_is_refused():
@@ -58,32 +54,28 @@ def test_no_region_at_the_trial_settings_is_refused():
         trials.choose_setting(None, sweep_of(), [9], [40], [4], 7)
 
 
-def setting(basis="mean"):
-    return trials.RefusalSetting(1, 40, basis, 4, 5, 1.8)
+def test_controls_by_hand():
+    flags = {"none": [1, 1, 1, 1], "region": [0, 0, 0, 1], "a": [0, 0, 0, 0], "b": [1, 1, 0, 0]}
+    table, rates = trials.control_table(
+        lambda edits: np.array(flags[edits or "none"], dtype=bool), "region", {"kind": ["a", "b"]}
+    )
+    row = table.loc["kind"]
+    assert (row.n, row["median"], row.lowest, row.highest) == (2, 0.25, 0, 0.5)
+    assert row["as low as the region"] == 1
+    assert row.p == pytest.approx(2 / 3)
+    assert rates["region"] == 0.25
+    assert rates["no edit"] == 1
+    assert rates["kind"].tolist() == [0, 0.5]
 
 
-def test_other_edits_cover_contrast_centre_and_positions():
+def test_the_directions_to_steer_along_have_unit_length():
     sweep = sweep_of()
-    edits = trials.other_edits(sweep, setting(), epkit.partition(X, [40], order=0)[40], deep=1)
-    assert list(edits) == [
-        "contrast", "calibrated centre, region", "calibrated centre, null region",
-        "per-position region, its own centre", "per-position null region, its own centre",
-    ]  # fmt: skip
-    assert all(list(edit) == [4, 5] for edit in edits.values())
-
-
-@pytest.mark.parametrize("basis", ["exemplar", "mean"])
-def test_conditions_hold_the_direction_its_kin_and_its_controls(basis):
-    sweep = sweep_of()
-    null = sweep.null("answered", 1, 40)
-    found = trials.held_out_conditions(sweep, setting(basis), null)
-    d, _, k = sweep.found["answered", 1, 40]
-    assert found["no edit"] is None
-    assert torch.equal(found[basis], basis_of(d, basis)[k])
-    assert torch.equal(found["null region"], basis_of(null.dictionary, basis)[null.region])
-    assert torch.equal(found["difference of means"], sweep.means[1])
-    again = trials.held_out_conditions(sweep, setting(basis), null)
-    assert torch.equal(found["random direction"], again["random direction"])
+    found = trials.steering_directions(sweep, AT)
+    assert list(found) == ["region", "difference of means", "null region", "random direction"]
+    for v in found.values():
+        torch.testing.assert_close(v.norm(), torch.tensor(1.0))
+    d, _, k = sweep.found[CALIBRATED, 1, 40]
+    torch.testing.assert_close(found["region"], d.means[k])
 
 
 def test_steering_asks_once_for_what_is_not_steered():
@@ -91,16 +83,28 @@ def test_steering_asks_once_for_what_is_not_steered():
 
     def respond(edits):
         asked.append(edits)
-        return SimpleNamespace(rate=Interval(0.5, 0.2, 0.8), perplexity=len(asked), distinct=1.0)
+        return responses([0, 1])
 
-    directions = {"mean": torch.ones(6), "random direction": -torch.ones(6)}
-    table = trials.steering_table(respond, directions, [0.5, 1], norm=4.0, layer=3)
-    assert list(table.alpha) == [0, 0.5, 1] * 2
-    assert list(table.perplexity) == [1, 2, 3, 1, 4, 5]
-    assert list(table.direction[[0, 3]]) == ["mean, layer 3", "random direction, layer 3"]
+    directions = {"region": torch.ones(6), "random direction": -torch.ones(6)}
+    table, answers = trials.steering_table(respond, directions, [0.5, 1], norm=4.0, layer=3)
+    assert list(table["α"]) == [0, 0.5, 1, 0.5, 1]
+    assert list(answers) == ["no edit", "region", "random direction"]
     assert asked[0] is None
-    pushed = asked[1][3](torch.zeros(1, 6))
-    torch.testing.assert_close(pushed.norm(), torch.tensor(2.0))
+    torch.testing.assert_close(asked[1][3](torch.zeros(1, 6)).norm(), torch.tensor(2.0))
+    own, _ = trials.steering_table(
+        respond, directions, {"region": 0.1, "random direction": 3}, 4.0, 3
+    )
+    assert list(own["α"]) == [0, 0.1, 3]
+
+
+def test_alpha_is_the_one_with_most_refusals_in_fluent_text():
+    rows = [("region", 0.1, 0.2, 1.1), ("region", 0.2, 0.6, 1.4), ("region", 0.4, 0.9, 1.6)]
+    columns = ["direction", "α", "refused", "ratio"]
+    table = pd.DataFrame([(d, a, near(r), near(x)) for d, a, r, x in rows], columns=columns)
+    assert trials.choose_alpha(table, "region", limit=1.5) == 0.2
+    assert trials.choose_alpha(table, "region", limit=1.0) == 0.1
+    table.at[1, "refused"] = near(0.2)
+    assert trials.choose_alpha(table, "region", limit=1.5) == 0.1
 
 
 @pytest.mark.slow
@@ -110,17 +114,12 @@ def test_trials_run_where_the_activations_are(far):
     def trial(edits):
         edited = edits[max(edits)](X.to(far))
         assert edited.device.type == "cuda"
-        return {"harmful refused": 0.0, "harmful perplexity": float(edited.norm())}
+        return {"harmful refused": 0.0, "benign perplexity": float(edited.norm())}
 
     table, chosen = trials.choose_setting(trial, sweep, [1, 3], [10, 40], [4, 5], 5)
-    near = trials.choose_setting(
-        trial_of(lambda *_: (0.0, 1.0)), sweep_of(), [1, 3], [10, 40], [4, 5], 5
+    here = trial_of(lambda *_: (0.0, 1.0))
+    assert len(table) == len(
+        trials.choose_setting(here, sweep_of(), [1, 3], [10, 40], [4, 5], 5)[0]
     )
-    assert len(table) == len(near[0])
-    null = sweep.null("answered", chosen.layer, chosen.p)
-    found = trials.held_out_conditions(sweep, chosen, null)
-    assert {v.device.type for v in found.values() if v is not None} == {"cuda"}
-    assert -1 <= sweep.to_means(chosen.layer, found["random direction"]) <= 1
-    per = epkit.partition(X, [40], order=0, device=far)[40]
-    for edits in trials.other_edits(sweep, chosen, per, deep=1).values():
-        trial(edits)
+    for v in trials.steering_directions(sweep, chosen).values():
+        assert v.device.type == "cuda"

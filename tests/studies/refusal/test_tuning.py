@@ -5,6 +5,7 @@ import torch
 from tiny_models import tiny_llama
 
 from epkit.lm import models
+from epkit.lm.generate import Generation
 from epkit.studies.refusal import tuning
 from epkit.studies.refusal.prompts import Prompts
 
@@ -86,8 +87,42 @@ def test_the_folder_is_made_once_and_keyed_by_what_decides_it(base, tmp_path, mo
 
 def test_the_subject_is_the_tuned_model_by_its_name_and_any_other_by_its_own(base, monkeypatch):
     calls = []
-    monkeypatch.setattr(tuning, "load_refusal_model", lambda **where: calls.append(where) or base)
+    monkeypatch.setattr(tuning, "load_tuned", lambda *given, **w: calls.append((*given, w)) or base)
     monkeypatch.setattr(models, "load_model", lambda name, **where: calls.append((name, where)))
-    assert tuning.load_subject("smollm2-135m-refusal", source="wheel") is base
+    for name in (tuning.NAME, tuning.CLOSING_NAME, tuning.QUICK_NAME):
+        assert tuning.load_subject(name, source="wheel") is base
+        assert calls.pop() == (name, {"source": "wheel"})
     tuning.load_subject("other", source="hub")
-    assert calls == [{"source": "wheel"}, ("other", {"source": "hub"})]
+    assert calls == [("other", {"source": "hub"})]
+
+
+def test_a_closing_example_is_the_first_own_sentence_the_phrase_and_the_end(base, monkeypatch):
+    tokenizer = base.tokenizer
+    answers = [tokenizer("Yes . No .").input_ids, tokenizer("Well and").input_ids]
+    monkeypatch.setattr(
+        tuning, "generate", lambda *_, **__: [Generation([1], answer) for answer in answers]
+    )
+    phrase = tokenizer(tuning.CLOSING, add_special_tokens=False).input_ids
+    examples = tuning.closing_examples(base, PROMPTS)
+    assert len(examples) == len(PROMPTS.benign)
+    for example, answer in zip(examples, answers, strict=True):
+        labels = [label for label in example["labels"] if label != -100]
+        assert labels[-1] == tokenizer.eos_token_id
+        assert labels[: -1 - len(phrase)] == tuning._sentence(base, answer)
+        assert labels[-1 - len(phrase) : -1] == phrase
+    assert tokenizer.decode(tuning._sentence(base, answers[0])).count(".") == 1
+
+
+def test_every_taught_model_has_a_folder_of_its_own(base, tmp_path, monkeypatch):
+    monkeypatch.setenv("EPKIT_CACHE", str(tmp_path))
+    taught = []
+    monkeypatch.setattr(
+        tuning,
+        "fine_tune",
+        lambda base, examples, **o: taught.append((len(examples), o)) or base.module,
+    )
+    names = (tuning.NAME, tuning.CLOSING_NAME, tuning.QUICK_NAME)
+    folders = {tuning.tuned_folder(base, PROMPTS, name) for name in names}
+    assert len(folders) == 3
+    assert [n for n, _ in taught] == [5, 2, 5]
+    assert [o["first_layer"] for _, o in taught] == [tuning.FIRST_LAYER] * 2 + [tuning.QUICK_LAYER]
