@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from epkit.lm.text import as_html
 from epkit.studies.first_look import views
 from epkit.studies.first_look.game import draw_rounds, score_text
-from epkit.studies.first_look.reading import PUSH, before_and_after, read_sentence
+from epkit.studies.first_look.reading import PUSH, edits_compared, read_sentence
 from epkit.studies.first_look.shipped import EP, RANDOM, Look
 
 WIDE = widgets.Layout(width="100%")
@@ -48,7 +48,7 @@ def edit_panel(look: Look, regions: list[int], prompt: str) -> widgets.VBox:
         _show(
             out,
             lambda: views.edits_html(
-                text.value, before_and_after(look, which.value, text.value, push.value)
+                text.value, edits_compared(look, which.value, text.value, push.value)
             ),
         )
 

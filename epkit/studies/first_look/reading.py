@@ -31,7 +31,7 @@ def read_sentence(look: Look, sentence: str) -> Trace:
     return trace_prompt(look.model, {look.facts["layer"]: look.dictionary}, sentence)
 
 
-def before_and_after(look: Look, region: int, prompt: str, push: float = PUSH) -> list[Edited]:
+def edits_compared(look: Look, region: int, prompt: str, push: float = PUSH) -> list[Edited]:
     """Greedy continuations: as the model is, without a region, pushed to it, and to a null region.
 
     The null region is the one most like it in size and coherence. Errors are those of `generate`.

@@ -102,16 +102,3 @@ def load_shipped() -> Look:
     more, _ = read_tensors(folder / "more.safetensors")
     groups = {EP: more["ep"].numpy(), RANDOM: more["random"].numpy()}
     return Look(regions, groups, more["where"].numpy(), float(more["norm"]))
-
-
-def first_look(**asked) -> Look:
-    """The shipped dictionary where it is what is asked for, else one that is built now.
-
-    asked : as `FACTS`.
-    """
-    if asked == FACTS:
-        return load_shipped()
-    from epkit.studies.first_look.making import make  # a build needs what a look does not
-
-    print(f"no dictionary of {asked['model']} comes with the kit: a small one is built now")
-    return make(asked)

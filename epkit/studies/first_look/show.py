@@ -9,11 +9,24 @@ from epkit.inspect.regions import Regions
 from epkit.studies.first_look import views
 from epkit.studies.first_look.game import draw_rounds, rule_score, rule_text
 from epkit.studies.first_look.panels import GamePanel, edit_panel, sentence_panel
-from epkit.studies.first_look.reading import before_and_after, edit_text, read_sentence
-from epkit.studies.first_look.shipped import Look, first_look
+from epkit.studies.first_look.reading import edit_text, edits_compared, read_sentence
+from epkit.studies.first_look.shipped import FACTS, Look, load_shipped
 from epkit.studies.first_look.walk import Stop, walk
 
 ROUNDS = 10
+
+
+def first_look(**asked) -> Look:
+    """The shipped dictionary where it is what is asked for, else one that is built now.
+
+    asked : as `FACTS`.
+    """
+    if asked == FACTS:
+        return load_shipped()
+    from epkit.studies.first_look.making import make  # a build needs what a look does not
+
+    print(f"no dictionary of {asked['model']} comes with the kit: a small one is built now")
+    return make(asked)
 
 
 def open_look(**facts) -> Look:
@@ -50,12 +63,12 @@ def sentence(look: Look, text: str) -> None:
 def edits(look: Look, prompt: str) -> str:
     """A prompt continued before and after; which edits changed it."""
     region = favourite(look.regions).region
-    found = before_and_after(look, region, prompt)
+    found = edits_compared(look, region, prompt)
     display(HTML(views.edits_html(prompt, found)))
     display(edit_panel(look, [stop.region for stop in walk(look.regions)], prompt))
     return edit_text(found)
 
 
-def verdict(look: Look, edited: str) -> None:
+def say_verdict(look: Look, edited: str) -> None:
     """What the notebook found, in two sentences."""
     print(rule_text(rule_score(look)), edited)

@@ -17,8 +17,8 @@ from epkit.lm.activations import ActivationStream
 from epkit.lm.corpora import load_corpus
 from epkit.lm.models import load_model
 from epkit.lm.sources import get_source
-from epkit.studies.first_look import shipped
-from epkit.studies.first_look.shipped import EP, FACTS, RANDOM, KeptTexts, first_look, load_shipped
+from epkit.studies.first_look import shipped, show
+from epkit.studies.first_look.shipped import EP, FACTS, RANDOM, KeptTexts, load_shipped
 
 FILES = {"regions.safetensors", "names.json", "texts.json", "more.safetensors", "README.md"}
 
@@ -86,7 +86,7 @@ def test_weights_of_another_model_are_refused(look, monkeypatch):
 def test_another_model_gets_a_dictionary_of_its_own(monkeypatch, capsys):
     made = []
     monkeypatch.setattr("epkit.studies.first_look.making.make", lambda facts: made.append(facts))
-    first_look(**FACTS | {"model": "smollm2-135m-instruct"})
+    show.first_look(**FACTS | {"model": "smollm2-135m-instruct"})
     assert made == [FACTS | {"model": "smollm2-135m-instruct"}]
     assert "no dictionary of smollm2-135m-instruct comes with the kit" in capsys.readouterr().out
 

@@ -81,7 +81,7 @@ def test_a_typed_sentence_is_read_and_a_bad_one_is_answered(tiny):
 
 
 def test_edits_are_shown_before_and_after(tiny):
-    found = reading.before_and_after(tiny, 0, "The cat")
+    found = reading.edits_compared(tiny, 0, "The cat")
     assert [e.what.split()[0] for e in found] == ["as", "region", "pushed", "control:"]
     head, text, out = panels.edit_panel(tiny, [0, 1], "The cat").children
     head.children[-1].click()
