@@ -106,8 +106,9 @@ class RegionSearch:
         before a context is not found in it. Scored by the share of kept members. Raises ValueError
         for an expression that cannot be read or takes too long.
         """
-        if SPECIAL & set(pattern):
-            first, last = self._places_of(compiled(pattern))
+        expression = compiled(pattern)
+        if not pattern or SPECIAL & set(pattern):
+            first, last = self._places_of(expression)
         else:
             first, last = self._places_of_text(pattern)
         # A context [low, high) holds a match if one starts in it and, of those, the earliest to

