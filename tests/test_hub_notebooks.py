@@ -22,7 +22,8 @@ NOTEBOOKS = find_notebooks(ROOT)
 SMALL = {
     "01_build": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,
-        "n_heldout": 500,
+        "n_heldout": 500, "n_theta": 300, "compared_layer": 2, "compared_percentiles": [8],
+        "n_orders": 2, "n_draws": 2, "rounds": 2,
     },
     "02_inspect": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,
