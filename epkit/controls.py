@@ -2,14 +2,19 @@
 
 - `random_dictionary`: as many activations drawn at random from the same stream, used as exemplars.
   What it matches is due to having K directions of real activations, not to the partition.
+- `kmeans_dictionary`: as many centroids of k-means, what a partition can be without a threshold.
+- `itda_dictionary`: as many activations that those before them reconstruct worst, the nearest
+  other way to a dictionary of observed activations.
 - `matched_regions`: for a region, the regions most like it in size and coherence, as null regions
   for an intervention.
 
 Does not know: models, tokens, files.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,7 +23,7 @@ from torch import Tensor
 from epkit import checks
 from epkit.checks import Arrays, as_activations
 from epkit.dictionary import Dictionary
-from epkit.geometry import directions
+from epkit.geometry import ROWS, directions
 
 
 def random_dictionary(
@@ -49,8 +54,7 @@ def random_dictionary(
         )
     generator = torch.Generator().manual_seed(seed)
     index = torch.randperm(len(x), generator=generator)[: len(like)].sort().values
-    rows = index.to(x.device) if isinstance(x, Tensor) else index.numpy()
-    chosen = as_activations(x[rows], len(like.centre), like.centre.device)
+    chosen = as_activations(x[_rows_for(x, index)], len(like.centre), like.centre.device)
     exemplars = directions(chosen, like.centre)
     ones = torch.ones(len(like), device=like.centre.device)
     drawn = replace(
@@ -62,7 +66,103 @@ def random_dictionary(
     )  # fmt: skip
     if not recount:
         return drawn
-    return drawn.recount(x[start : start + (1 << 16)] for start in range(0, len(x), 1 << 16))
+    return drawn.recount(_blocks(x))
+
+
+def kmeans_dictionary(like: Dictionary, x: Arrays, *, seed: int = 0, rounds: int = 6) -> Dictionary:
+    """A dictionary of `len(like)` k-means centroids, seen from the same centre.
+
+    scikit-learn's Lloyd algorithm on the unit directions of x, from random ones of them; the
+    centroids are then made unit, and counts, means and coherence taken over x, each activation with
+    the nearest by cosine. Of what it gives, `means` have had one spherical round more than
+    `exemplars`. No row is an activation of the stream: `exemplar_index` says only where a centroid
+    started.
+
+    Parameters
+    ----------
+    like : gives K, centre and threshold (the threshold takes no part).
+    x : (N, D) the stream that `like` was built on.
+    seed : of the directions to start from.
+    rounds : of Lloyd's at most; it computes on the CPU.
+
+    Raises
+    ------
+    ValueError : x has fewer than K activations.
+    """
+    from sklearn.cluster import KMeans
+
+    rounds = checks.whole("rounds", rounds, 1, 10_000)
+    start = random_dictionary(like, x, seed=seed, recount=False)
+    u = torch.cat([like.directions(rows).cpu() for rows in _blocks(x)]).numpy()
+    first = start.exemplars.cpu().numpy()
+    found = KMeans(len(like), init=first, n_init=1, max_iter=rounds, tol=0).fit(u)
+    centroids = torch.from_numpy(found.cluster_centers_).to(like.centre)
+    centroids = torch.nn.functional.normalize(centroids, dim=1)
+    about = start.metadata | {"control": "k-means", "rounds": rounds}
+    return replace(start, exemplars=centroids, metadata=about).recount(_blocks(x))
+
+
+def itda_dictionary(like: Dictionary, x: Arrays, *, steps: int = 4, quota: int = 8) -> Dictionary:
+    """A dictionary of `len(like)` activations that the ones before reconstruct worst.
+
+    After ITDA (arXiv 2505.17769), whose dictionary grows by the activations of a stream that a
+    sparse code over those it has already reconstructs too badly. Here, for a K that is given:
+
+    1. The stream, in its order, is cut into ceil(K / quota) blocks of equal size.
+    2. The directions of a block are coded over the atoms so far by `steps` of matching pursuit: the
+       atom of largest inner product with what is left is taken off, where that product is positive.
+    3. The `quota` directions with most left over become atoms (ties, and the whole first block: the
+       earliest).
+
+    ITDA takes what is above a threshold of the error, which makes K an outcome; the quota is a
+    threshold that each block sets for itself, so that K is met exactly.
+
+    Parameters
+    ----------
+    like : gives K, centre and threshold (the threshold takes no part).
+    x : (N, D) the stream that `like` was built on.
+    steps : atoms that a direction is coded with.
+    quota : atoms that a block gives.
+
+    Raises
+    ------
+    ValueError : x has fewer than K activations.
+    """
+    steps, quota = checks.whole("steps", steps, 1), checks.whole("quota", quota, 1)
+    drawn = random_dictionary(like, x, recount=False)  # checks x; its exemplars are all replaced
+    k = len(like)
+    edges = torch.linspace(0, len(x), math.ceil(k / quota) + 1, dtype=torch.float64).long().tolist()
+    atoms, index = torch.empty_like(like.exemplars), []
+    for low, high in pairwise(edges):
+        left = like.directions(x[low:high])
+        known, wanted = atoms[: len(index)], min(quota, k - len(index))
+        for _ in range(steps if len(index) else 0):
+            product, best = _matches(left, known)
+            left = left - product[:, None] * known[best]
+        error = left.square().sum(1) if len(index) else torch.ones(len(left))
+        worst = error.sort(descending=True, stable=True).indices[:wanted].sort().values + low
+        atoms[len(index) : len(index) + wanted] = like.directions(x[_rows_for(x, worst)])
+        index += worst.tolist()
+    about = drawn.metadata | {"control": "ITDA", "steps": steps, "quota": quota}
+    about.pop("control_seed")
+    place = torch.tensor(index, device=like.centre.device)
+    return replace(drawn, exemplars=atoms, exemplar_index=place, metadata=about).recount(_blocks(x))
+
+
+def _matches(left: Tensor, atoms: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest inner product of every row with an atom, at least 0, and which: (n,), (n,)."""
+    found = [(rows @ atoms.T).max(dim=1) for rows in left.split(ROWS)]
+    return torch.cat([f.values for f in found]).clamp(min=0), torch.cat([f.indices for f in found])
+
+
+def _rows_for(x: Arrays, index: Tensor) -> Tensor | np.ndarray:
+    """The index in the form that x is indexed with."""
+    return index.to(x.device) if isinstance(x, Tensor) else index.cpu().numpy()
+
+
+def _blocks(x: Arrays) -> Iterator[Arrays]:
+    """x in blocks of rows."""
+    return (x[start : start + (1 << 16)] for start in range(0, len(x), 1 << 16))
 
 
 def matched_regions(

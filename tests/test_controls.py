@@ -5,7 +5,12 @@ import torch
 from conftest import mixture
 
 from epkit import Dictionary, LeaderClustering, calibrate
-from epkit.controls import matched_regions, random_dictionary
+from epkit.controls import (
+    itda_dictionary,
+    kmeans_dictionary,
+    matched_regions,
+    random_dictionary,
+)
 from epkit.geometry import directions
 from epkit.sums import UNIT, RegionSums
 
@@ -56,6 +61,69 @@ def test_random_dictionary_follows_its_seed_alone(built, x):
 def test_random_exemplars_need_enough_activations(built, x):
     with pytest.raises(ValueError, match="random exemplars cannot be drawn from 3 activations"):
         random_dictionary(built, x[:3])
+
+
+def mean_cosine(d, x):
+    return 1 - d.assign(x)[1].mean().item()
+
+
+def test_kmeans_centroids_lie_nearer_than_activations_do(built, x):
+    means = kmeans_dictionary(built, x, seed=1)
+    assert len(means) == len(built)
+    assert means.threshold == built.threshold
+    assert torch.allclose(means.exemplars.norm(dim=1), torch.ones(len(built)), atol=1e-6)
+    assert torch.equal(means.counts, torch.bincount(means.assign(x)[0], minlength=len(built)))
+    assert means.metadata["control"] == "k-means"
+    start = random_dictionary(built, x, seed=1)
+    assert mean_cosine(means, x) > mean_cosine(start, x) + 0.01
+    # As good as Lloyd's rounds on the sphere itself, from the same start.
+    assert abs(mean_cosine(means, x) - mean_cosine(start.refine(x, 6), x)) < 0.01
+
+
+def test_kmeans_follows_its_seed_alone(built, x):
+    first, again = (kmeans_dictionary(built, y, seed=5, rounds=2) for y in (x, x.numpy()))
+    assert torch.allclose(first.exemplars, again.exemplars, atol=1e-5)
+    other = kmeans_dictionary(built, x, seed=6, rounds=2)
+    assert not torch.allclose(first.exemplars, other.exemplars, atol=1e-2)
+
+
+def itda_by_hand(u, k, steps, quota):
+    """One row at a time, as the docstring says."""
+    blocks, atoms, index = -(-k // quota), [], []
+    for b in range(blocks):
+        low, high = len(u) * b // blocks, len(u) * (b + 1) // blocks
+        errors = []
+        for row in range(low, high):
+            left = u[row].clone()
+            for _ in range(steps if atoms else 0):
+                products = torch.stack([left @ a for a in atoms])
+                if products.max() > 0:
+                    left = left - products.max() * atoms[int(products.argmax())]
+            errors.append((-left.square().sum().item(), row))
+        if not atoms:
+            errors = [(0, row) for row in range(low, high)]
+        chosen = sorted(row for _, row in sorted(errors)[: min(quota, k - len(index))])
+        index += chosen
+        atoms += [u[row] for row in chosen]
+    return index
+
+
+def test_itda_takes_what_is_reconstructed_worst(built, x):
+    few = built.to("cpu")
+    some = x[:300]
+    got = itda_dictionary(few, some, steps=2, quota=3)
+    u = few.directions(some)
+    assert torch.equal(got.exemplars, u[got.exemplar_index])
+    assert torch.equal(got.counts, torch.bincount(got.assign(some)[0], minlength=len(few)))
+    assert got.metadata["control"] == "ITDA"
+    assert "control_seed" not in got.metadata
+    assert (got.exemplar_index.diff() > 0).all()
+    assert got.exemplar_index.tolist() == itda_by_hand(u, len(few), 2, 3)
+
+
+def test_itda_needs_enough_activations(built, x):
+    with pytest.raises(ValueError, match="cannot be drawn from 3 activations"):
+        itda_dictionary(built, x[:3])
 
 
 def regions(counts, coherence):

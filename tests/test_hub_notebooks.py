@@ -23,7 +23,8 @@ SMALL = {
     "00_look": {"layer": 2, "percentile": 8, "n_activations": 1200},
     "01_build": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,
-        "n_heldout": 500,
+        "n_heldout": 500, "n_theta": 300, "compared_layer": 2, "compared_percentiles": [8],
+        "n_orders": 2, "n_draws": 2, "rounds": 2,
     },
     "02_inspect": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,

@@ -7,16 +7,17 @@ only numbers leave it.
 Does not know: models, corpora, how a dictionary was built.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import torch
 
+from epkit.calibration import calibrate
 from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.lm.chunks import means_by_document, places
 from epkit.lm.store import ActivationSet
-from epkit.stats import bootstrap_difference
+from epkit.stats import bootstrap_difference, minimum_detectable
 
 Atlas = Mapping[tuple[int, float], Dictionary]
 
@@ -73,6 +74,10 @@ def coverage_table(
     stream : what the atlas was built from; the random exemplars are drawn from it.
     fresh : activations of documents that took no part in the build, of the atlas's layers.
     n_draws : of random exemplars, seeded 0 … n_draws − 1; their mean is compared.
+
+    "joined at the end" is the share of the last tenth of the build that founded no region: what the
+    construction alone makes one expect of "within θ". "detectable" is the least difference in
+    coverage that would have been shown (power .8).
     """
     document, rows = places(fresh).document, []
     for (layer, p), d in atlas.items():
@@ -87,12 +92,48 @@ def coverage_table(
         distance = [means_by_document(v, document) for v in (near, own)]
         rows.append({
             "layer": layer, "percentile p": p, "K": len(d),
+            "joined at the end": joined_at_the_end(d),
             "within θ": (own <= d.threshold).float().mean().item(),
             "within θ, random": within.mean().item(),
-            "more covered": bootstrap_difference(*covered), "mean distance": own.mean().item(),
+            "more covered": (more := bootstrap_difference(*covered)),
+            "detectable": minimum_detectable(more), "mean distance": own.mean().item(),
             "mean distance, random": near.mean().item(),
             "nearer by": bootstrap_difference(*distance),
         })  # fmt: skip
+    return pd.DataFrame(rows).set_index(INDEX)
+
+
+def joined_at_the_end(d: Dictionary) -> float:
+    """Share of the last tenth of the stream that founded no region."""
+    tenth = d.n // 10
+    return 1 - int((d.exemplar_index >= d.n - tenth).sum()) / tenth
+
+
+def threshold_table(
+    stream: ActivationSet,
+    layers: Sequence[int],
+    percentiles: Sequence[float],
+    *,
+    n: int,
+    samples: int = 5,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """θ over disjoint stretches of the stream, so of other documents: mean, least and greatest.
+
+    n : activations in a stretch. Raises ValueError for a stream shorter than all of them.
+    """
+    if samples * n > stream.n:
+        raise ValueError(f"{samples} stretches of {n:,} need more than {stream.n:,} activations")
+    rows = []
+    for layer in layers:
+        parts = stream.layer(layer)[: samples * n].split(n)
+        found = [calibrate(x.float(), percentiles, seed=seed).thresholds for x in parts]
+        for p in percentiles:
+            values = [thresholds[p] for thresholds in found]
+            rows.append({
+                "layer": layer, "percentile p": p, "θ": sum(values) / samples,
+                "least": min(values), "greatest": max(values),
+            })  # fmt: skip
     return pd.DataFrame(rows).set_index(INDEX)
 
 

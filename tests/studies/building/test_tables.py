@@ -15,6 +15,7 @@ from epkit.studies.building.tables import (
     coverage_verdict,
     membership_table,
     size_table,
+    threshold_table,
 )
 
 STREAM = {1: mixture(600, 12), 3: mixture(600, 12, seed=1)}
@@ -82,6 +83,26 @@ def test_coverage_by_hand(atlas):
     assert row["nearer by"].value == pytest.approx(
         row["mean distance, random"] - row["mean distance"], abs=1e-6
     )
+
+
+def test_joined_at_the_end_is_what_founded_nothing(atlas):
+    table = coverage_table(atlas, stored(STREAM), stored(FRESH), n_draws=1)
+    d = atlas[1, 2]
+    late = sum(at >= 540 for at in d.exemplar_index.tolist())
+    assert table.loc[(1, 2), "joined at the end"] == pytest.approx(1 - late / 60)
+    assert table.loc[(1, 8), "detectable"] > 0
+
+
+def test_thresholds_are_those_of_disjoint_stretches():
+    stream = stored(STREAM)
+    stream.n = 600
+    table = threshold_table(stream, [1, 3], [2, 8], n=120)
+    found = [epkit.calibrate(x, [8]).thresholds[8] for x in STREAM[3].split(120)]
+    row = table.loc[(3, 8)]
+    assert row["θ"] == pytest.approx(sum(found) / 5)
+    assert (row["least"], row["greatest"]) == (min(found), max(found))
+    with pytest.raises(ValueError, match="5 stretches of 121 need more than 600"):
+        threshold_table(stream, [1], [2], n=121)
 
 
 @pytest.mark.slow
