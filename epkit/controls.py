@@ -83,7 +83,7 @@ def kmeans_dictionary(like: Dictionary, x: Arrays, *, seed: int = 0, rounds: int
     like : gives K, centre and threshold (the threshold takes no part).
     x : (N, D) the stream that `like` was built on.
     seed : of the directions to start from.
-    rounds : of Lloyd's at most; it computes on the CPU.
+    rounds : of Lloyd's at most; it computes on the CPU, with all directions in memory.
 
     Raises
     ------
@@ -95,7 +95,8 @@ def kmeans_dictionary(like: Dictionary, x: Arrays, *, seed: int = 0, rounds: int
     start = random_dictionary(like, x, seed=seed, recount=False)
     u = torch.cat([like.directions(rows).cpu() for rows in _blocks(x)]).numpy()
     first = start.exemplars.cpu().numpy()
-    found = KMeans(len(like), init=first, n_init=1, max_iter=rounds, tol=0).fit(u)
+    found = KMeans(len(like), init=first, n_init=1, max_iter=rounds, tol=0, copy_x=False)
+    found.fit(u)
     centroids = torch.from_numpy(found.cluster_centers_).to(like.centre)
     centroids = torch.nn.functional.normalize(centroids, dim=1)
     about = start.metadata | {"control": "k-means", "rounds": rounds}
