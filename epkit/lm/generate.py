@@ -10,7 +10,6 @@ Does not know: what an edit does, what a prompt asks, what an answer means.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -205,8 +204,7 @@ def _start_cache(model: LanguageModel, ids: torch.Tensor, edits: Edits) -> Dynam
 
 def _cache_name(model: LanguageModel) -> str:
     """What this version of transformers calls the argument that takes a cache: it was renamed."""
-    known = inspect.signature(model.module.forward).parameters
-    return "cache" if "cache" in known else "past_key_values"
+    return "cache" if "cache" in model.module.forward.__annotations__ else "past_key_values"
 
 
 def _generate_edited(model, ids, mask, edits: Edits, options: dict) -> torch.Tensor:
