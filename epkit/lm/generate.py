@@ -14,7 +14,6 @@ import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
 
 import torch
 from transformers import DynamicCache
@@ -205,8 +204,7 @@ def _start_cache(model: LanguageModel, ids: torch.Tensor, edits: Edits) -> Dynam
 
 def _cache_name(model: LanguageModel) -> str:
     """What this version of transformers calls the argument that takes a cache: it was renamed."""
-    known = signature(model.module.forward).parameters
-    return "cache" if "cache" in known else "past_key_values"
+    return "cache" if "cache" in model.module.forward.__annotations__ else "past_key_values"
 
 
 def _generate_edited(model, ids, mask, edits: Edits, options: dict) -> torch.Tensor:

@@ -65,7 +65,7 @@ def stream_activations(
     return cached(stream, n)
 
 
-def labelled_rows(
+def placed_rows(
     web: ActivationSet, asked: ActivationSet, answered: ActivationSet, refused: Tensor, back: int
 ) -> Rows:
     """The rows of the three sets, one after the other.

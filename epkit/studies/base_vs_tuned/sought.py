@@ -3,7 +3,7 @@
 1. `sought`: the region with the most tokens at the habit's place; its rank by a score among all
    regions (`stats.rank_test`: the exact permutation test, which is 1 / n at least); and what it
    would have taken to be among the highest twentieth.
-2. `choose_by_known`: layer, percentile and score, on one half of one pair.
+2. `choose_score`: layer, percentile and score, on one half of one pair.
 3. `sought_table`: the same elsewhere, for every habit and for one that this model was not taught.
 
 Does not know: models, how activations were made.
@@ -67,7 +67,7 @@ class Choice(NamedTuple):
     score: str
 
 
-def choose_by_known(
+def choose_score(
     found: Mapping[tuple[int, float], Membership], rows: Rows, which: int, place: str
 ) -> tuple[pd.DataFrame, Choice]:
     """Every layer, percentile and score on one half.

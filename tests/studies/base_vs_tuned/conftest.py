@@ -8,7 +8,7 @@ from conftest import mixture
 
 import epkit
 from epkit.studies.base_vs_tuned.membership import memberships
-from epkit.studies.base_vs_tuned.rows import REFUSED, labelled_rows
+from epkit.studies.base_vs_tuned.rows import REFUSED, placed_rows
 
 DIM, N_PROMPTS, BACK = 12, 24, 2
 
@@ -47,7 +47,7 @@ def what(refused):
     web = made([21] * 20)
     asked = made([6 + i % 4 for i in range(N_PROMPTS)])
     answered = made([9 + i % 3 for i in range(N_PROMPTS // 2)])
-    return labelled_rows(web, asked, answered, refused, BACK)
+    return placed_rows(web, asked, answered, refused, BACK)
 
 
 @pytest.fixture

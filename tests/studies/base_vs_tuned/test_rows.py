@@ -41,7 +41,7 @@ def test_a_prompt_that_was_cut_is_an_error(what, refused):
         documents=torch.tensor([0, 0], dtype=torch.int32), lengths=torch.tensor([4, 4])
     )
     with pytest.raises(ValueError, match="1 prompts gave 2 windows: raise the stream's context"):
-        rows.labelled_rows(cut, cut, cut, refused, 0)
+        rows.placed_rows(cut, cut, cut, refused, 0)
 
 
 def test_the_template_after_an_answer_is_counted():

@@ -33,7 +33,7 @@ def test_a_place_that_nothing_stands_at_is_an_error(what, member):
 
 def test_the_choice_is_the_score_that_ranks_highest_over_all_dictionaries(what, member):
     m = member()
-    table, choice = sought.choose_by_known({(3, 10): m, (5, 10): m}, what, 0, REFUSED)
+    table, choice = sought.choose_score({(3, 10): m, (5, 10): m}, what, 0, REFUSED)
     assert len(table) == 2 * len(membership.SCORES)
     assert (choice.layer, choice.p) == (3, 10)  # the first of equals
     means = table.groupby("score")["p of the rank"].mean()
