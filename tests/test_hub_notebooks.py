@@ -51,9 +51,10 @@ SMALL = {
         "match_percentile": 8, "n_orders": 2, "max_new_tokens": 3,
     },
     "07_saturation": {
-        "max_documents": 300, "excerpt_characters": 100, "layers": [1, 2, 3], "percentiles": [4],
-        "n_activations": 1200, "n_long": 2000, "n_calibration": 600, "n_orders": 2, "n_blocks": 2,
-        "n_block": 400, "quiet_window": 100, "shown_layer": 2,
+        "max_documents": 300, "excerpt_characters": 100, "shown_layer": 2,
+        "n_activations": 2000, "n_others": 2000, "n_chat": 2000,
+        "percentiles": [4, 8], "n_orders": 2, "quiet_window": 300, "layers": [1, 2, 3],
+        "n_short": 1000, "n_calibration": 600, "n_blocks": 2, "n_block": 300,
     },
     "08_sae_and_probes": {
         "layer": 2, "percentiles": [4, 10], "n_activations": 2000, "n_calibration": 600,

@@ -129,8 +129,9 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
         case "06":
             return [Stream(n, read, True, wanted * p["n_orders"])] * (2 + bool(p["other_model"]))
         case "07":
-            total = p["n_long"] + (len(p["domains"]) - 1) * n
-            return [Stream(total, read, True, wanted * p["n_orders"])]
+            long = n + (len(p["domains"]) - 2) * p["n_others"] + p["n_chat"]
+            short = len(p["domains"]) * p["n_short"]
+            return [Stream(long, 1, True, wanted * p["n_orders"]), Stream(short, read)]
         case "10":
             splits = (p["percentile"], *p["other_percentiles"]) * 4 * p["n_splits"]
             walk = Stream(p["n_trajectory"] + p["n_followed"], layers, False, (4,))

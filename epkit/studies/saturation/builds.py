@@ -6,7 +6,8 @@ a table with a row a build, or the dictionaries where they are needed again.
 Does not know: models, layers, how streams were made, what the numbers say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,22 +21,35 @@ from epkit.stats import Interval
 from epkit.studies.saturation.estimates import chao1, chao2
 from epkit.studies.saturation.growth import (
     GrowthState,
+    doubling_reached,
+    founding_rows,
     grow,
     growth_state,
     prefix_regions,
     regions_at,
-    stream_length,
 )
 from epkit.studies.saturation.orders import revisited
 from epkit.studies.saturation.pool import MIXED, Plan, Pool
-
-PARTS = (1, 2, 4, 8)
-"""A long stream is looked at whole and after these parts of it."""
 
 
 def seen_from(x: Tensor, calibration: Calibration) -> Tensor:
     """Directions of activations (N, D) float32, from a calibration's centre, where they are."""
     return directions(x, calibration.centre.to(x.device))
+
+
+def with_shared_thresholds(calibrations: Mapping[int, Calibration]) -> dict[int, Calibration]:
+    """The same centres, and for every percentile one θ for all layers, the mean of theirs."""
+    some = next(iter(calibrations.values())).thresholds
+    mean = {p: float(np.mean([c.thresholds[p] for c in calibrations.values()])) for p in some}
+    return {layer: replace(c, thresholds=mean) for layer, c in calibrations.items()}
+
+
+def threshold_curves(u: Tensor, thresholds: Sequence[float], pool: Pool) -> pd.DataFrame:
+    """K of every domain's own order at each θ: columns domain, θ, K. u : (N, D) of the pool."""
+    return pd.DataFrame([
+        {"domain": name, "θ": θ, "K": len(founding_rows(u[pool.rows(name).to(u.device)], θ))}
+        for name in pool.domains for θ in thresholds
+    ])  # fmt: skip
 
 
 def order_builds(
@@ -46,9 +60,10 @@ def order_builds(
     Returns
     -------
     table : columns domain, order; K, half, quarter (after the whole, half, quarter of the stream);
-        founded, the (K,) positions of founding; verdict; quiet at, founded later: where
-        `quiet_window` activations had founded nothing, and what came after; Chao1, Chao2 from the
-        first half (none for the mixed stream); Chao1 whole, Chao2 whole from a first order.
+        founded, the (K,) positions of founding; verdict; quiet at, quiet missed: where
+        `quiet_window` activations had founded nothing, and what share of its regions came after;
+        doubled at, doubled missed: the same of `doubling_reached`; Chao1, Chao2 from the first
+        half (none for the mixed stream).
     first : {domain: dictionary of its own order}.
     """
     rows, first = [], {}
@@ -63,23 +78,24 @@ def order_builds(
                 half = _estimates(d, v, document, pool.n // 2)
                 row |= {estimator: value.value for estimator, value in half.items()}
             if i == 0:
-                whole = _estimates(d, v, document, pool.n)
-                row |= {f"{estimator} whole": value for estimator, value in whole.items()}
                 first[name] = d
             rows.append(row)
     return pd.DataFrame(rows), first
 
 
 def _sizes(d: Dictionary, n: int, quiet_window: int) -> dict[str, object]:
-    quiet = d.saturated_at(quiet_window)
+    stops = {"quiet": d.saturated_at(quiet_window), "doubled": doubling_reached(d)}
+    missed = {
+        name: np.nan if at is None else len(d) / regions_at(d, at) - 1 for name, at in stops.items()
+    }
     return {
         "K": len(d),
         "half": regions_at(d, n // 2),
         "quarter": regions_at(d, n // 4),
         "founded": d.exemplar_index.cpu().numpy(),
-        "quiet at": np.nan if quiet is None else quiet,
-        "founded later": np.nan if quiet is None else len(d) - regions_at(d, quiet),
-    }
+    } | {f"{name} at": np.nan if at is None else at for name, at in stops.items()} | {
+        f"{name} missed": share for name, share in missed.items()
+    }  # fmt: skip
 
 
 def _estimates(d: Dictionary, u: Tensor, document: Tensor, n: int) -> dict[str, Interval]:
@@ -115,20 +131,6 @@ def set_builds(
         }
         for name, blocks in plan.blocks.items() for i, block in enumerate(blocks)
     ])  # fmt: skip
-
-
-def long_builds(
-    u: Tensor, calibration: Calibration, p: float, orders: Sequence[Tensor]
-) -> pd.Series:
-    """K of a stream, mean over its orders, after all of it, 1/2, 1/4 and 1/8.
-
-    u : (N, D) directions. orders : rows of each, (n,). Index "1/1" to "1/8".
-    """
-    grown = [grow(u[order.to(u.device)], calibration, p) for order in orders]
-    return pd.Series({
-        f"1/{part}": np.mean([regions_at(d, stream_length(d) // part) for d in grown])
-        for part in PARTS
-    })  # fmt: skip
 
 
 def repeated_corpus(

@@ -17,7 +17,7 @@ from scipy import stats
 from epkit.stats import Interval, t_interval
 from epkit.studies.saturation.pool import MIXED
 
-VERDICT_BY = "other documents"
+VERDICT_BY = "own θ"
 """The measurement whose intervals decide."""
 
 
@@ -121,7 +121,7 @@ def published_claims(layers: Sequence[int], domains: Sequence[str]) -> list[Clai
 def claim_table(claims: Sequence[Claim], measurements: Mapping[str, Measurement]) -> pd.DataFrame:
     """Columns published, measured, expected, an Interval per measurement, verdict; a row a claim.
 
-    `measurements` must hold "other documents", by which the verdict is.
+    `measurements` must hold "own θ", the published practice, by which the verdict is.
     """
     rows = []
     for claim in claims:

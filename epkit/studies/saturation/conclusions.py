@@ -18,37 +18,50 @@ STATES = {
 }
 
 
-def growth_sentence(runs: pd.DataFrame, sizes: pd.DataFrame, p: float, n: int) -> str:
-    """Verdicts of all streams at one p, and what their second halves added.
+def answer(runs: pd.DataFrame, percentiles: Sequence[float]) -> str:
+    """The study's answer in a sentence or two; runs : a row a build."""
+    own = runs[runs.domain != MIXED]
+    said = []
+    for p in percentiles:
+        part = own[own.p == p]
+        done = part.groupby("domain", sort=False).verdict.apply(lambda v: (v == "saturated").all())
+        names = ", ".join(name for name, over in done.items() if over)
+        said.append(f"p {p:g}: {names or 'no domain'}")
+    return f"Saturated in every order, by the last doubling: {'; '.join(said)}."
 
-    runs : a row a build; sizes : `tables.stream_table`. n : activations in a stream.
-    """
-    said = runs[(runs.p == p) & (runs.domain != MIXED)].verdict
-    counts = [f"{(said == state).sum()} {words}" for state, words in STATES.items()]
-    gains = sizes.loc[p]["added by the second half"].drop(MIXED, level="domain")
+
+def growth_sentence(runs: pd.DataFrame, p: float) -> str:
+    """Verdicts of all streams at one p, and what the last doubling added; runs : a row a build."""
+    part = runs[(runs.p == p) & (runs.domain != MIXED)]
+    counts = [f"{(part.verdict == state).sum()} {words}" for state, words in STATES.items()]
+    gains = (part.K / part.half - 1).groupby(part.domain, sort=False).mean()
+    added = ", ".join(f"{name} {gain:.0%}" for name, gain in gains.items())
     return (
-        f"p = {p:g}: of {len(said)} streams of {n:,} activations, {', '.join(counts)}. "
-        f"The second half added {gains.min():.0%} to {gains.max():.0%} of the regions of the first."
+        f"p = {p:g}: of {len(part)} streams, {', '.join(counts)}. The last doubling added: {added}."
     )
 
 
-def stopping_sentence(rule: pd.DataFrame, quiet_window: int) -> str:
-    """What came of stopping at a quiet window; rule : `tables.stopping_rule`."""
-    return (
-        f"A quiet window of {quiet_window:,} activations came in {int(rule['quiet once'].sum())} "
-        f"of {rule.streams.sum()} streams; they founded up to "
-        f"{rule['founded after, most'].max():.0%} more regions afterwards."
-    )
+def stopping_sentence(runs: pd.DataFrame, quiet_window: int) -> str:
+    """What each stopping rule would have done, and what came after; runs : a row a build."""
+    part = runs[runs.domain != MIXED]
+    said = []
+    for rule, words in (
+        ("quiet", f"The published rule ({quiet_window:,} activations without a region) stops"),
+        ("doubled", "Ours (a doubling that adds less than a tenth beyond doubt) stops"),
+    ):
+        at, missed = part[f"{rule} at"], part[f"{rule} missed"]
+        later = f"; up to {missed.max():.0%} more regions came later" if at.notna().any() else ""
+        said.append(f"{words} {at.notna().sum()} of {len(part)} streams{later}.")
+    return " ".join(said)
 
 
 def estimate_sentence(errors: pd.DataFrame, p: float) -> str:
     """How far the estimators and the laws are off; errors : `tables.prediction_errors`."""
     mean, typical = errors[p]["mean error"], errors[p]["typical error"]
     return (
-        f"K of all regions cannot be told from these streams. At p = {p:g} Chao1 from the first "
-        f"half is {mean['Chao1']:.0%} off the K that the whole already has, Chao2 "
-        f"{mean['Chao2']:.0%}, saying that K stays {mean['K stays']:.0%}. K at twice the length "
-        "can be told better: between a log law and a power law, the typical error is "
+        f"From the first half, at p = {p:g}: Chao1 is {mean['Chao1']:+.0%} off the K that the "
+        f"whole already has, Chao2 {mean['Chao2']:+.0%}, saying that K stays "
+        f"{mean['K stays']:+.0%}; between a log law and a power law the typical error is "
         f"{typical['between']:.0%}."
     )
 

@@ -3,7 +3,8 @@
 1. `grow` clusters a stream of directions, in any order, in one calibration; `regions_at` reads K
    after any number of activations, so that streams compare at equal length.
 2. `prefix_regions` gives the Voronoi regions of a stream's beginning, for estimates on it.
-3. `growth_state` calls a growth saturated, growing or undecided by what the second half of the
+3. `doubling_reached` says when a doubling of the stream had added next to nothing.
+4. `growth_state` calls a growth saturated, growing or undecided by what the second half of the
    stream added; it refuses to judge a second half that repeats the first.
 
 Does not know: models, tokens, texts, calibration, where streams come from.
@@ -87,6 +88,21 @@ def prefix_regions(d: Dictionary, u: Tensor, n: int) -> Tensor:
     u : (N, D) the directions `d` was grown on, N >= n >= 1. Returns (n,) int64 < regions_at(d, n).
     """
     return nearest(u[:n], d.exemplars[: regions_at(d, n)].to(u.device))[0].cpu()
+
+
+def doubling_reached(d: Dictionary, *, tolerance: float = TOLERANCE) -> int | None:
+    """Activations after which the last doubling had added less than `tolerance`, beyond doubt.
+
+    The stream is looked at four times a doubling, from 1,000 activations on, and the first success
+    counts; the look at its end alone is `growth_state`. None if never.
+    """
+    n = stream_length(d)
+    looks = [int(n / 2 ** (i / 4)) for i in range(200) if n / 2 ** (i / 4) >= min(n, 1000)]
+    for at in reversed(looks):
+        half = regions_at(d, at // 2)
+        if half and poisson_interval(regions_at(d, at) - half).high < tolerance * half:
+            return at
+    return None
 
 
 @dataclass(frozen=True)

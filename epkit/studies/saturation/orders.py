@@ -1,6 +1,7 @@
 """Streams of documents: excerpts of long ones, other orders, disjoint sets, and text read twice.
 
-- `excerpts` cuts long documents, so that a stream holds many of them.
+- `excerpts` cuts long documents, so that a stream holds many of them; `plain_turns` writes a
+  dialogue as text, for models without a chat template.
 - `document_orders` permutes whole documents, `document_blocks` takes disjoint runs of them.
 - `revisited` marks what repeats an earlier window.
 
@@ -29,6 +30,15 @@ def excerpts(texts: Iterable[str], characters: int, *, seed: int = 0) -> list[st
         at = int(rng.choice([0, *(line.end() for line in re.finditer("\n", text[:end]))]))
         found.append(text[at : at + characters])
     return [text for text in found if text.strip()]
+
+
+def plain_turns(texts: Iterable) -> list[str]:
+    """Dialogues as text, a turn a line, "User: …" and "Assistant: …"; strings stay as they are."""
+    return [
+        text if isinstance(text, str)
+        else "\n".join(f"{turn['role'].capitalize()}: {turn['content']}" for turn in text)
+        for text in texts
+    ]  # fmt: skip
 
 
 def document_orders(document: Tensor, n_orders: int, *, seed: int = 0) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Figures of saturation: growth by domain, K against depth, predictions, the repeated corpus.
+"""Figures of saturation: growth by domain, K against θ, K against depth.
 
 Functions take long tables and return a matplotlib Figure that is not shown yet.
 
@@ -16,15 +16,18 @@ from matplotlib.figure import Figure
 
 from epkit.plots.growth import plain_ticks
 
-PANEL = (4.6, 3.6)
+PANEL = (3.9, 3.6)
 """Width and height of a panel in inches."""
+RULES = {"published": ("v", "published rule stops"), "ours": ("o", "our rule stops")}
+"""Signs and names of the two stopping rules."""
 
 
-def plot_domain_growth(table: pd.DataFrame, title: str) -> Figure:
+def plot_domain_growth(table: pd.DataFrame, marks: pd.DataFrame, title: str) -> Figure:
     """Regions against activations seen, both logarithmic: a panel per p, a line per domain.
 
     table : columns p, domain, order, n, K. The line is the mean over orders, the band their range.
-    A straight line is growth by a power of the length; one that lies flat has saturated.
+    marks : columns p, domain, rule, n, K, where a stream's own order stops: ▼ by the published
+    rule, ● by ours. A straight line is growth by a power of the length; a flat one has saturated.
     """
     colours = domain_colours(table.domain.unique())
     figure, axes = _panels(table.p.unique(), "p = {:g}", sharey=False)
@@ -36,9 +39,36 @@ def plot_domain_growth(table: pd.DataFrame, title: str) -> Figure:
             ax.fill_between(
                 over.index, over["min"], over["max"], color=colours[name], alpha=0.2, lw=0
             )
+        for rule in marks.rule.unique():
+            shape, label = RULES[rule]
+            ax.plot([], [], shape, color="0.3", label=label)
+            for mark in marks[(marks.p == p) & (marks.rule == rule)].itertuples():
+                ax.plot(mark.n, mark.K, shape, color=colours[mark.domain], mec="black", ms=8)
         ax.set(xscale="log", yscale="log", xlabel="activations seen")
-        plain_ticks(ax.xaxis, (1, 3))
+        plain_ticks(ax.xaxis, (1,))
         plain_ticks(ax.yaxis, (1, 2, 5))
+    _finish(figure, axes, "regions K", title)
+    return figure
+
+
+def plot_thresholds(
+    table: pd.DataFrame, thresholds: Mapping[int, float], shared: float, title: str
+) -> Figure:
+    """K against θ, a panel per domain, a line per layer.
+
+    table : columns domain, layer, θ, K. thresholds : {layer: its own θ}, a dot on its line.
+    shared : the θ that is the same for all layers, dotted.
+    """
+    colours = dict(zip(thresholds, sns.color_palette("viridis", len(thresholds)), strict=True))
+    figure, axes = _panels(table.domain.unique(), "{}", sharey=True)
+    for name, ax in axes.items():
+        for layer, rows in table[table.domain == name].groupby("layer"):
+            ax.plot(rows["θ"], rows.K, color=colours[layer], label=f"layer {layer}")
+            own = np.exp(np.interp(thresholds[layer], rows["θ"], np.log(rows.K)))
+            ax.plot(thresholds[layer], own, "o", color=colours[layer], mec="black", ms=6)
+        ax.axvline(shared, color="0.4", ls=":", label="shared θ")
+        ax.set(yscale="log", xlabel="cosine distance θ")
+        plain_ticks(ax.yaxis, (1, 3))
     _finish(figure, axes, "regions K", title)
     return figure
 
@@ -61,42 +91,6 @@ def plot_depth(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
         ax.set(xlabel="layer", ylim=(0, None))
         ax.set_xticks(sorted(tables[key].layer.unique()))
     _finish(figure, axes, "regions K", title)
-    return figure
-
-
-def plot_predictions(table: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
-    """Predicted over observed K by method, a panel per p, a dot per domain and layer.
-
-    table : columns p, domain, method, ratio. The dotted line is a right prediction.
-    """
-    colours = domain_colours(table.domain.unique())
-    figure, axes = _panels(table.p.unique(), "p = {:g}", sharey=True)
-    for p, ax in axes.items():
-        for i, (name, rows) in enumerate(table[table.p == p].groupby("domain", sort=False)):
-            at = rows.method.map(list(methods).index) + 0.13 * (i - 1.5)
-            ax.plot(rows.ratio, at, "o", ms=4, alpha=0.7, color=colours[name], label=name)
-        ax.axvline(1, color="0.5", ls=":")
-        ax.set(xlabel="predicted K / observed K")
-        ax.set_yticks(range(len(methods)), methods)
-    next(iter(axes.values())).invert_yaxis()
-    _finish(figure, axes, "", title)
-    return figure
-
-
-def plot_repeats(curves: Mapping[str, pd.DataFrame], once: int, title: str) -> Figure:
-    """Growth of a small corpus read again and again beside that of fresh text.
-
-    curves : {label: columns n, K}, the fresh text first. once : activations in the small corpus.
-    """
-    figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for i, (label, rows) in enumerate(curves.items()):
-        ax.plot(rows.n, rows.K, color=f"C{i}", ls="-" if i == 0 else "--", label=label)
-    for at in np.arange(once, max(rows.n.max() for rows in curves.values()), once):
-        ax.axvline(at, color="0.85", lw=0.8, zorder=0)
-    ax.set(xlabel="activations seen", ylabel="regions K", ylim=(0, None), title=title)
-    ax.xaxis.set_major_formatter("{x:,.0f}")
-    ax.legend(frameon=False, loc="lower right")
-    sns.despine(ax=ax)
     return figure
 
 

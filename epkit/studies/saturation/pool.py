@@ -1,9 +1,9 @@
 """Streams of several domains at equal length, and which of their rows every build reads.
 
 1. `pool_streams` joins the first n activations of every domain, one domain behind the other.
-2. `calibration_rows` and `plan_builds` choose rows of the pool: two samples to calibrate on; every
-   domain in several orders of its documents and in disjoint sets of them, and the same of the
-   mixed stream, which is what K would be if domain did not matter.
+2. `calibration_rows` and `plan_builds` choose rows of the pool: a sample to calibrate on; every
+   domain in several orders of its documents and in disjoint sets of them; and the same of the
+   mixed stream of several domains, which is what K would be if domain did not matter.
 
 Does not know: clustering, dictionaries, what is measured.
 """
@@ -80,7 +80,7 @@ class Plan:
 
 
 def plan_builds(pool: Pool, *, n_orders: int, n_blocks: int, n_block: int, seed: int = 0) -> Plan:
-    """Orders and disjoint sets of documents of every domain, and of the mixed stream at length n.
+    """Orders and disjoint sets of documents of every domain, and of several mixed, at length n.
 
     Raises ValueError where the sets of documents do not fit into a stream (`document_blocks`).
     """
@@ -90,11 +90,8 @@ def plan_builds(pool: Pool, *, n_orders: int, n_blocks: int, n_block: int, seed:
         document = pool.document[rows]
         orders[name] = [rows[order] for order in document_orders(document, n_orders, seed=seed)]
         blocks[name] = [rows[block] for block in document_blocks(document, n_blocks, n_block)]
-    # The pool's own order is not mixed; one order more is what the sets of documents are cut from.
-    *mixed, apart = document_orders(pool.document, n_orders + 2, seed=seed + 1)[1:]
-    orders[MIXED] = [order[: pool.n] for order in mixed]
-    cut = document_blocks(pool.document[apart], n_blocks, n_block)
-    blocks[MIXED] = [apart[block] for block in cut]
+    if len(pool.domains) > 1:
+        orders[MIXED], blocks[MIXED] = _mixed(pool, n_orders, n_blocks, n_block, seed + 1)
     repeats = {
         (name, i): revisited(pool.token[order], pool.window[order])
         for name, many in orders.items()
@@ -103,19 +100,21 @@ def plan_builds(pool: Pool, *, n_orders: int, n_blocks: int, n_block: int, seed:
     return Plan(orders, blocks, repeats)
 
 
-def calibration_rows(pool: Pool, n_sample: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Rows to calibrate on: `n_sample` of every domain, and as many in all of the first alone.
+def _mixed(
+    pool: Pool, n_orders: int, n_blocks: int, n_block: int, seed: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Orders and sets of documents of all domains together."""
+    # The pool's own order is not mixed; one order more is what the sets of documents are cut from.
+    *mixed, apart = document_orders(pool.document, n_orders + 2, seed=seed)[1:]
+    cut = document_blocks(pool.document[apart], n_blocks, n_block)
+    return [order[: pool.n] for order in mixed], [apart[block] for block in cut]
 
-    Two int64 tensors, on the device that `Pool.activations` come on.
-    """
+
+def calibration_rows(pool: Pool, n_sample: int, *, seed: int = 0) -> Tensor:
+    """Rows to calibrate on, `n_sample` of every domain: int64, where `Pool.activations` come."""
     rng = np.random.default_rng(seed)
-
-    def drawn(domain: str, many: int) -> Tensor:
-        return pool.rows(domain)[np.sort(rng.permutation(pool.n)[:many])]
-
-    mixed = torch.cat([drawn(name, n_sample) for name in pool.domains])
-    alone = drawn(pool.domains[0], len(mixed))
-    return mixed.to(compute_device(None)), alone.to(compute_device(None))
+    drawn = [pool.rows(name)[np.sort(rng.permutation(pool.n)[:n_sample])] for name in pool.domains]
+    return torch.cat(drawn).to(compute_device(None))
 
 
 def stream_facts(pool: Pool, plan: Plan, special: Sequence[int]) -> pd.DataFrame:

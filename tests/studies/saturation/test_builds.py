@@ -1,5 +1,7 @@
 """All builds of a layer, against single ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,15 +9,20 @@ import torch
 from epkit import LeaderClustering, calibrate
 from epkit.studies.saturation.builds import (
     growth_curves,
-    long_builds,
     order_builds,
     repeated_corpus,
     seen_from,
     set_builds,
+    threshold_curves,
+    with_shared_thresholds,
 )
 from epkit.studies.saturation.estimates import chao1, chao2
-from epkit.studies.saturation.growth import growth_state, prefix_regions, regions_at
-from epkit.studies.saturation.orders import document_orders
+from epkit.studies.saturation.growth import (
+    doubling_reached,
+    growth_state,
+    prefix_regions,
+    regions_at,
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,30 +59,30 @@ def test_every_order_is_a_build_of_it(u, cal, pool, plan, built):
             assert torch.equal(first[row.domain].exemplars, d.exemplars)
 
 
-def test_what_was_quiet_and_what_came_later(u, cal, plan, built):
+def test_where_rules_stop_and_what_came_later(u, cal, plan, built):
     table = built[0].set_index(["domain", "order"])
     assert table["quiet at"].notna().any()
     for (name, order), row in table.iterrows():
         d = leaders(u[plan.orders[name][order]], cal, 4)
-        quiet = d.saturated_at(30)
-        assert np.isnan(row["quiet at"]) if quiet is None else row["quiet at"] == quiet
-        if quiet is not None:
-            assert row["founded later"] == len(d) - regions_at(d, quiet)
+        for rule, at in (("quiet", d.saturated_at(30)), ("doubled", doubling_reached(d))):
+            if at is None:
+                assert np.isnan(row[f"{rule} at"])
+                assert np.isnan(row[f"{rule} missed"])
+            else:
+                assert row[f"{rule} at"] == at
+                assert row[f"{rule} missed"] == len(d) / regions_at(d, at) - 1
 
 
-def test_estimates_from_the_half_and_of_first_orders_from_the_whole(u, pool, plan, built):
+def test_estimates_are_from_the_half(u, pool, plan, built):
     table, first = built
     mixed = table.domain == "mixed"
     assert table[mixed][["Chao1", "Chao2"]].isna().all(axis=None)
     assert table[~mixed][["Chao1", "Chao2"]].notna().all(axis=None)
-    assert (table["Chao1 whole"].notna() == (table.order == 0)).all()
     order = plan.orders["code"][0]
     row = table[(table.domain == "code") & (table.order == 0)].iloc[0]
-    for n, ending in ((200, ""), (400, " whole")):
-        region = prefix_regions(first["code"], u[order], n)
-        one, two = chao1(region.bincount()), chao2(region, pool.document[order[:n]])
-        wanted = (one, two) if ending else (one.value, two.value)
-        assert (row[f"Chao1{ending}"], row[f"Chao2{ending}"]) == wanted
+    region = prefix_regions(first["code"], u[order], 200)
+    one, two = chao1(region.bincount()), chao2(region, pool.document[order[:200]])
+    assert (row["Chao1"], row["Chao2"]) == (one.value, two.value)
 
 
 def test_curves_are_read_off_the_builds(built):
@@ -96,12 +103,21 @@ def test_sets_of_documents(u, cal, pool, plan):
         assert row.types == len(set(pool.token[block].tolist()))
 
 
-def test_a_long_stream_after_its_parts(u, cal, pool):
-    orders = document_orders(pool.document, 2)
-    found = long_builds(u, cal, 4, orders)
-    whole = [leaders(u[order], cal, 4) for order in orders]
-    for part in (1, 2, 4, 8):
-        assert found[f"1/{part}"] == np.mean([regions_at(d, 1200 // part) for d in whole])
+def test_one_threshold_for_all_layers(cal):
+    other = replace(cal, thresholds={p: θ + 0.2 for p, θ in cal.thresholds.items()})
+    shared = with_shared_thresholds({2: cal, 7: other})
+    for p, θ in cal.thresholds.items():
+        assert shared[2].thresholds[p] == shared[7].thresholds[p] == pytest.approx(θ + 0.1)
+    assert torch.equal(shared[7].centre, cal.centre)
+
+
+def test_regions_against_the_threshold(u, cal, pool):
+    thresholds = [cal.thresholds[4], cal.thresholds[8]]
+    table = threshold_curves(u, thresholds, pool)
+    assert table.domain.tolist() == [name for name in pool.domains for _ in thresholds]
+    for row in table.itertuples():
+        p = {cal.thresholds[p]: p for p in (4, 8)}[row.θ]
+        assert len(leaders(u[pool.rows(row.domain)], cal, p)) == row.K
 
 
 def test_a_corpus_read_again_fools_growth_and_not_the_guard(u, cal, pool):

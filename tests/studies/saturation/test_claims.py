@@ -69,12 +69,12 @@ def test_the_published_claims_measure_what_they_say():
 
     measurements = {
         "over orders": Measurement(builds(k), 8, "block"),
-        "other documents": Measurement(builds(lambda *_: 5), 8, "block"),
+        "own θ": Measurement(builds(lambda *_: 5), 8, "block"),
     }
     claims = published_claims(LAYERS, ["web", "maths", "code", "chat"])
     table = claim_table(claims, measurements)
     assert table.columns.tolist() == [
-        "published", "measured", "expected", "over orders", "other documents", "verdict"
+        "published", "measured", "expected", "over orders", "own θ", "verdict"
     ]  # fmt: skip
     found = [interval.value for interval in table["over orders"]]
     assert found == pytest.approx([6, 1, 2, 1 / 4, 1 / 14, 1 / 24])
@@ -87,9 +87,9 @@ def test_the_published_claims_measure_what_they_say():
 def test_only_what_can_be_measured_is_claimed():
     assert [c.published for c in published_claims(LAYERS, ["web", "code"])] == ["code is flat"]
     assert published_claims([2, 4], ["web", "maths"]) == []
-    table = claim_table([], {"other documents": Measurement(builds(lambda *_: 5), 8, "block")})
+    table = claim_table([], {"own θ": Measurement(builds(lambda *_: 5), 8, "block")})
     assert table.empty
-    assert table.columns[-2:].tolist() == ["other documents", "verdict"]
+    assert table.columns[-2:].tolist() == ["own θ", "verdict"]
 
 
 def test_domains_against_the_mixed_stream():

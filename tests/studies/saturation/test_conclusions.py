@@ -1,11 +1,13 @@
 """The sentences at the end, each wording on a made-up table."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from epkit.stats import Interval
 from epkit.studies.saturation.claims import Claim
 from epkit.studies.saturation.conclusions import (
+    answer,
     change_sentence,
     claim_sentences,
     estimate_sentence,
@@ -18,32 +20,41 @@ from epkit.studies.saturation.conclusions import (
 LOW, HIGH = Interval(0.5, 0.4, 0.6), Interval(1.5, 1.2, 1.8)
 
 
-def test_growth_counts_the_verdicts_of_the_domains_alone():
-    states = ["saturated", "growing", "growing", "undecided", "revisits"]
-    runs = pd.DataFrame([
-        {"p": p, "domain": name, "verdict": state}
-        for p in (2, 8) for name in ("web", "mixed") for state in states[p // 8 :]
+@pytest.fixture
+def runs():
+    states = {"web": ["saturated", "growing"], "code": ["saturated"] * 2, "maths": ["revisits"] * 2}
+    return pd.DataFrame([
+        {
+            "p": p, "domain": name, "verdict": "growing" if p == 8 else state,
+            "K": 110, "half": 100,
+            "quiet at": 500 if name == "web" else np.nan, "doubled at": np.nan,
+            "quiet missed": 0.2 * i if name == "web" else np.nan, "doubled missed": np.nan,
+        }
+        for p in (8, 16) for name, many in (states | {"mixed": ["undecided"]}).items()
+        for i, state in enumerate(many)
     ])  # fmt: skip
-    index = pd.MultiIndex.from_product([(2, 8), (7, 12), ("web", "mixed")])
-    gains = [0.21, 9.0, 0.53, 9.0, 0.1, 9.0, 0.1, 9.0]
-    sizes = pd.DataFrame({"added by the second half": gains}, index=index)
-    sizes.index.names = ["p", "layer", "domain"]
-    assert growth_sentence(runs, sizes, 2, 10_000) == (
-        "p = 2: of 5 streams of 10,000 activations, 1 are saturated, 2 growing, 1 undecided, "
-        "1 refused. The second half added 21% to 53% of the regions of the first."
+
+
+def test_the_answer_names_the_domains_that_are_saturated_in_every_order(runs):
+    assert answer(runs, [8, 16]) == (
+        "Saturated in every order, by the last doubling: p 8: no domain; p 16: code."
     )
-    said = growth_sentence(runs, sizes, 8, 500)
-    assert "of 4 streams of 500 activations, 0 are saturated" in said
-    assert "added 10% to 10% of" in said
+    runs.loc[runs.p == 16, "verdict"] = "saturated"
+    assert answer(runs, [16]).endswith("p 16: web, code, maths.")
 
 
-@pytest.mark.parametrize(("most", "said"), [([0.1, 0.48], "48%"), ([0, 0], "0%")])
-def test_a_quiet_window(most, said):
-    rule = pd.DataFrame({"streams": [150, 150], "quiet once": [27, 100]})
-    rule["founded after, most"] = most
-    assert stopping_sentence(rule, 1000) == (
-        "A quiet window of 1,000 activations came in 127 of 300 streams; they founded up to "
-        f"{said} more regions afterwards."
+def test_growth_counts_the_verdicts_of_the_domains_alone(runs):
+    assert growth_sentence(runs, 16) == (
+        "p = 16: of 6 streams, 3 are saturated, 1 growing, 0 undecided, 2 refused. "
+        "The last doubling added: web 10%, code 10%, maths 10%."
+    )
+
+
+def test_what_the_rules_would_have_done(runs):
+    assert stopping_sentence(runs, 16384) == (
+        "The published rule (16,384 activations without a region) stops 4 of 12 streams; up to "
+        "20% more regions came later. Ours (a doubling that adds less than a tenth beyond doubt) "
+        "stops 0 of 12 streams."
     )
 
 
@@ -54,10 +65,10 @@ def test_estimates_are_those_of_the_percentile_asked_for():
         )},
         index=["K stays", "Chao1", "Chao2", "between"],
     )  # fmt: skip
-    said = estimate_sentence(errors, 8)
-    assert "At p = 8 Chao1 from the first half is -15% off" in said
-    assert "Chao2 -14%, saying that K stays -16%." in said
-    assert said.endswith("the typical error is 4%.")
+    assert estimate_sentence(errors, 8) == (
+        "From the first half, at p = 8: Chao1 is -15% off the K that the whole already has, Chao2 "
+        "-14%, saying that K stays -16%; between a log law and a power law the typical error is 4%."
+    )
 
 
 @pytest.fixture
@@ -71,7 +82,7 @@ def table(claims):
     return pd.DataFrame([
         {
             "published": claim.published, "measured": claim.measured,
-            "other documents": found, "p = 2": other, "verdict": claim.verdict(found),
+            "own θ": found, "p = 2": other, "verdict": claim.verdict(found),
         }
         for claim, found, other in zip(claims, (LOW, HIGH, HIGH), (LOW, LOW, HIGH), strict=True)
     ])  # fmt: skip
@@ -89,8 +100,8 @@ def test_verdicts_that_another_measurement_changes(table, claims):
     assert change_sentence(table, claims, "p = 2") == (
         "These verdicts, p = 2: 1 of 3 change (layer 2 0.50 [0.40, 0.60])."
     )
-    same = "These verdicts, other documents: the same."
-    assert change_sentence(table, claims, "other documents") == same
+    same = "These verdicts, own θ: the same."
+    assert change_sentence(table, claims, "own θ") == same
 
 
 def test_domains_below_the_mixed_stream():

@@ -6,11 +6,11 @@ import torch
 
 from epkit import calibrate
 from epkit.studies.saturation.builds import (
-    long_builds,
     order_builds,
     repeated_corpus,
     seen_from,
     set_builds,
+    threshold_curves,
 )
 from epkit.studies.saturation.growth import founding_rows, grow, prefix_regions
 from epkit.studies.saturation.pool import calibration_rows, plan_builds, pool_streams
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.slow
 
 def study(pool, plan, x):
     """Everything that the builds of one layer give, on the device of x (N, D)."""
-    sample, _ = (rows.to(x.device) for rows in calibration_rows(pool, 60))
+    sample = calibration_rows(pool, 60).to(x.device)
     cal = calibrate(x[sample], [8])
     u = seen_from(x, cal)
     runs, first = order_builds(u, cal, 8, pool, plan, quiet_window=30)
     repeated = repeated_corpus(u, cal, 8, pool, "code", 4)
-    others = (set_builds(u, cal, 8, pool, plan), long_builds(u, cal, 8, plan.orders["web"]))
+    others = (set_builds(u, cal, 8, pool, plan), threshold_curves(u, [0.4, 0.8], pool))
     return runs, first, repeated, others
 
 
@@ -45,7 +45,7 @@ def test_a_layer_gives_the_same_builds_there(far, sets):
         assert torch.equal(d.exemplars.cpu(), near_first[name].exemplars)
     assert repeated[1:] == near_repeated[1:]
     pd.testing.assert_frame_equal(others[0], near_others[0])
-    pd.testing.assert_series_equal(others[1], near_others[1])
+    pd.testing.assert_frame_equal(others[1], near_others[1])
 
 
 def test_far_directions_found_where_near_ones_do(far, pool):

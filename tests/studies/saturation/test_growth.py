@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from epkit import LeaderClustering, build_from, calibrate
 from epkit.geometry import directions, nearest
 from epkit.studies.saturation.growth import (
+    doubling_reached,
     founding_rows,
     grow,
     growth_state,
@@ -137,6 +138,18 @@ def test_the_verdict_follows_the_second_half(grown):
     assert str(many) == "growing: the second half added 30% [20%, 43%]"
     strict = growth_state(founded_at(grown, early, 10_000), fresh, tolerance=0.03)
     assert strict.state == "undecided"
+
+
+def test_a_doubling_that_adds_nothing_is_reached_when_it_is_beyond_doubt(grown):
+    early = list(range(100))
+    flat = founded_at(grown, early, 10_000)
+    assert doubling_reached(flat) == int(10_000 / 2 ** (13 / 4))  # the first look from 1,000 on
+    late = founded_at(grown, [*early, 4000, 4001, 4002, 4003, 4004, 4005], 10_000)
+    assert doubling_reached(late) == doubling_reached(flat)  # what comes later is not known then
+    spread = founded_at(grown, list(range(0, 10_000, 50)), 10_000)
+    assert doubling_reached(spread) is None
+    assert doubling_reached(founded_at(grown, list(range(30)), 10_000)) is None
+    assert doubling_reached(founded_at(grown, list(range(30)), 10_000), tolerance=0.2) is not None
 
 
 def test_few_regions_cannot_be_called_saturated(grown):

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from epkit.studies.saturation.orders import document_blocks, document_orders, excerpts, revisited
+from epkit.studies.saturation.orders import (
+    document_blocks,
+    document_orders,
+    excerpts,
+    plain_turns,
+    revisited,
+)
 
 
 def test_an_excerpt_begins_a_line_and_has_the_length_asked_for():
@@ -25,6 +31,11 @@ def test_an_excerpt_begins_a_line_and_has_the_length_asked_for():
             )
         assert found == excerpts(texts, 20, seed=seed)
     assert len({excerpts(texts, 20, seed=seed)[0] for seed in range(20)}) > 1
+
+
+def test_dialogues_as_plain_turns():
+    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    assert plain_turns([chat, "text"]) == ["User: Hi\nAssistant: Hello.", "text"]
 
 
 def test_orders_move_whole_documents():

@@ -5,7 +5,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,8 +12,7 @@ from epkit.studies.saturation.plots import (
     domain_colours,
     plot_depth,
     plot_domain_growth,
-    plot_predictions,
-    plot_repeats,
+    plot_thresholds,
 )
 
 NAMES = ["web", "code", "mixed"]
@@ -31,10 +29,16 @@ def test_growth_draws_the_mean_over_orders_in_a_panel_per_p():
         {"p": p, "domain": name, "order": order, "n": n, "K": n // p + order}
         for p in (2, 8) for name in NAMES for order in (0, 2) for n in (100, 1000)
     ]  # fmt: skip
-    figure = plot_domain_growth(pd.DataFrame(rows), "Growth")
+    marks = pd.DataFrame([
+        {"p": 8, "domain": "web", "rule": rule, "n": 700, "K": 60} for rule in ("published", "ours")
+    ])  # fmt: skip
+    figure = plot_domain_growth(pd.DataFrame(rows), marks, "Growth")
     fine, coarse = figure.axes
     assert [ax.get_title() for ax in figure.axes] == ["p = 2", "p = 8"]
-    assert [line.get_label() for line in fine.lines] == NAMES
+    assert [line.get_label() for line in fine.lines][:3] == NAMES
+    assert [line.get_marker() for line in coarse.lines[3:]] == ["v", "v", "o", "o"]
+    assert (coarse.lines[4].get_xdata()[0], coarse.lines[4].get_ydata()[0]) == (700, 60)
+    assert len(fine.lines) == 5  # no stream stopped there
     assert fine.lines[0].get_ydata().tolist() == [51, 501]
     assert coarse.lines[0].get_ydata().tolist() == [13, 126]
     assert fine.get_xscale() == fine.get_yscale() == "log"
@@ -57,24 +61,18 @@ def test_depth_draws_intervals_around_k():
     assert figure.axes[0].get_xlabel() == "layer"
 
 
-def test_predictions_put_methods_in_the_order_given():
-    methods = ["stays", "law"]
+def test_thresholds_draw_a_line_a_layer_and_a_dot_at_its_own():
     table = pd.DataFrame([
-        {"p": 2, "domain": name, "method": method, "ratio": 0.8 + 0.2 * i}
-        for name in NAMES for i, method in enumerate(methods)
+        {"domain": name, "layer": layer, "θ": θ, "K": 1000 / (θ * layer)}
+        for name in NAMES for layer in (2, 7) for θ in (0.4, 0.6, 0.8)
     ])  # fmt: skip
-    axes = plot_predictions(table, methods, "Halving").axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == methods
-    assert axes.lines[0].get_xdata().tolist() == [0.8, 1.0]
-    assert np.round(axes.lines[0].get_ydata()).tolist() == [0, 1]
-    assert axes.yaxis_inverted()
-
-
-def test_repeats_mark_every_reading():
-    curve = pd.DataFrame({"n": [0, 50, 100], "K": [0, 5, 5]})
-    axes = plot_repeats({"fresh": curve, "again": curve}, 25, "Trap").axes[0]
-    assert [line.get_label() for line in axes.lines[:2]] == ["fresh", "again"]
-    assert [line.get_xdata()[0] for line in axes.lines[2:]] == [25, 50, 75]
+    figure = plot_thresholds(table, {2: 0.4, 7: 0.8}, 0.6, "K")
+    assert [ax.get_title() for ax in figure.axes] == NAMES
+    lines = figure.axes[0].lines
+    assert lines[1].get_xdata()[0] == 0.4
+    assert lines[1].get_ydata()[0] == pytest.approx(1250)
+    assert lines[3].get_ydata()[0] == pytest.approx(1000 / 5.6)
+    assert lines[4].get_xdata()[0] == 0.6
 
 
 def test_the_mixed_stream_is_grey_and_domains_differ():

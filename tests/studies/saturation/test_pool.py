@@ -55,13 +55,16 @@ def test_sets_of_documents_that_do_not_fit(pool):
         plan_builds(pool, n_orders=2, n_blocks=9, n_block=70)
 
 
-def test_calibration_rows_are_balanced_and_the_others_of_one_domain(pool):
-    mixed, alone = (rows.cpu() for rows in calibration_rows(pool, 50, seed=3))
-    assert (mixed // 400).bincount().tolist() == [50, 50, 50]
-    assert (alone // 400).bincount().tolist() == [150]
-    for rows in (mixed, alone):
-        assert len(rows.unique()) == len(rows)
-    assert torch.equal(calibration_rows(pool, 50, seed=3)[0].cpu(), mixed)
+def test_one_domain_has_no_mixed_stream(sets):
+    alone = plan_builds(pool_streams({"web": sets["web"]}, 400), n_orders=2, n_blocks=2, n_block=70)
+    assert list(alone.orders) == list(alone.blocks) == ["web"]
+
+
+def test_calibration_rows_are_balanced(pool):
+    rows = calibration_rows(pool, 50, seed=3).cpu()
+    assert (rows // 400).bincount().tolist() == [50, 50, 50]
+    assert len(rows.unique()) == len(rows)
+    assert torch.equal(calibration_rows(pool, 50, seed=3).cpu(), rows)
 
 
 def test_facts_of_the_streams(pool, plan):
