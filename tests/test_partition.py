@@ -125,7 +125,9 @@ def test_what_is_no_permutation_is_refused(order):
 
 
 @pytest.mark.parametrize(
-    "order", [True, 1.0, "12", torch.linspace(0, 1, 40), torch.ones(40, dtype=torch.bool), {1, 2}], ids=str
+    "order",
+    [True, 1.0, "12", torch.linspace(0, 1, 40), torch.ones(40, dtype=torch.bool), {1, 2}],
+    ids=str,
 )
 def test_an_order_of_the_wrong_type_is_refused(order):
     with pytest.raises(TypeError, match="order must be"):
