@@ -97,7 +97,7 @@ def baseline_table(
     return pd.DataFrame(rows).set_index(["criterion", "dictionary"])
 
 
-def recorded(table: pd.DataFrame, setting: str) -> pd.DataFrame:
+def criteria_rows(table: pd.DataFrame, setting: str) -> pd.DataFrame:
     """Rows of `baseline_table` as the table over all notebooks keeps them."""
     rows = []
     for (criterion, name), row in table.iterrows():

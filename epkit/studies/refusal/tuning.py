@@ -27,6 +27,7 @@ from epkit.files import cache_dir, whole_folder
 from epkit.lm import models, weights
 from epkit.lm.generate import encode_prompt, generate
 from epkit.lm.models import LanguageModel
+from epkit.lm.once import only_maker
 from epkit.progress import progress
 from epkit.studies.refusal.prompts import Prompts, load_prompts
 
@@ -100,18 +101,28 @@ def tuned_folder(base: LanguageModel, prompts: Prompts, name: str = NAME) -> Pat
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     target = cache_dir() / "models" / f"{name}-{key[:12]}"
     if not target.is_dir():
-        own = settings["answer_tokens"]
-        examples = (
-            closing_examples(base, prompts) if closing else training_examples(base, prompts, own)
-        )
-        options = {key: value for key, value in settings.items() if key != "answer_tokens"}
-        size = sum(p.numel() * p.element_size() for p in base.module.parameters())
-        with whole_folder(target, size) as folder:
-            module = fine_tune(base, examples, first_layer=first, **options)
-            with weights.quiet():
-                module.save_pretrained(folder)
-                base.tokenizer.save_pretrained(folder)
+        with only_maker(target, name):
+            if not target.is_dir():
+                own = settings["answer_tokens"]
+                examples = (
+                    closing_examples(base, prompts)
+                    if closing
+                    else training_examples(base, prompts, own)
+                )
+                options = {k: value for k, value in settings.items() if k != "answer_tokens"}
+                _write_tuned(target, base, examples, first, options)
     return target
+
+
+def _write_tuned(
+    target: Path, base: LanguageModel, examples: list[dict], first_layer: int, options: dict
+) -> None:
+    size = sum(p.numel() * p.element_size() for p in base.module.parameters())
+    with whole_folder(target, size) as folder:
+        module = fine_tune(base, examples, first_layer=first_layer, **options)
+        with weights.quiet():
+            module.save_pretrained(folder)
+            base.tokenizer.save_pretrained(folder)
 
 
 def training_examples(

@@ -10,7 +10,7 @@ import pandas as pd
 from epkit.studies.scaling.tables import PAYS, duration, pays_until
 
 
-def answer(misses: pd.DataFrame, table: pd.DataFrame, p: float, total: float) -> str:
+def scaling_answer(misses: pd.DataFrame, table: pd.DataFrame, p: float, total: float) -> str:
     """The answer in at most 40 words. misses : `miss_table`; table : `projections`."""
     late = misses["misses, last tenth"][p]
     growing, stopped = (pays_until(table, case, "one driver", total) for case in NAMED)

@@ -58,7 +58,7 @@ def test_a_row_by_hand(kinds):
 
 def test_what_is_recorded_is_the_table(kinds):
     table = baselines.baseline_table(kinds, NEW, DOCUMENT, kinds[EP][0].threshold)
-    kept = baselines.recorded(table, "here")
+    kept = baselines.criteria_rows(table, "here")
     assert list(kept.columns) == [
         "criterion", "dictionary", "value", "low", "high", "detectable", "setting",
     ]  # fmt: skip

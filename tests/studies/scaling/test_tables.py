@@ -108,14 +108,14 @@ def test_workers_are_clocked(x):
 
 def test_the_answer_is_short_and_follows_the_numbers(made, projected):
     misses = tables.miss_table(made, 2)
-    said = verdict.answer(misses, projected, 2, 1e7)
+    said = verdict.scaling_answer(misses, projected, 2, 1e7)
     assert len(said.split()) <= 40
     assert f"K {misses.K[2]:,}" in said
     worse = projected.assign(efficiency=1.0)
-    assert "two levels do not reach more" in verdict.answer(misses, worse, 2, 1e7)
+    assert "two levels do not reach more" in verdict.scaling_answer(misses, worse, 2, 1e7)
     two = worse.design == "one driver"
     worse.loc[two & (worse.workers > 2), "efficiency"] = 0.1
-    said = verdict.answer(misses, worse, 2, 1e7)
+    said = verdict.scaling_answer(misses, worse, 2, 1e7)
     assert "pays until 2 GPUs if K grows on, 2 if not" in said
     assert "two levels reach 64" in said
 
