@@ -1,7 +1,7 @@
 """The picture of every notebook, as the README shows it.
 
 `python -m epkit.runner.pictures` writes them anew. A notebook's picture is the first one that its
-cell tagged `picture` has put out; it is copied as it is to `notebooks/pictures/`, so that the
+cell tagged `picture` has put out, by itself or inside HTML; it is copied as it is to `notebooks/pictures/`, so that the
 README shows what the committed notebook shows.
 
 Does not know: what is in the pictures, the README.
@@ -10,6 +10,7 @@ Does not know: what is in the pictures, the README.
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import nbformat
@@ -24,8 +25,10 @@ def picture(notebook: nbformat.NotebookNode) -> bytes:
     """The PNG of a notebook's cell tagged `picture`; ValueError where there is none."""
     for cell in tagged(notebook, "picture"):
         for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                return base64.b64decode(output["data"]["image/png"])
+            data = output.get("data", {})
+            inside = re.search(r'src="data:image/png;base64,([^"]+)"', data.get("text/html", ""))
+            if "image/png" in data or inside:
+                return base64.b64decode(data.get("image/png") or inside[1])
     raise ValueError(
         "no picture: tag one executed cell that draws a figure with `picture` and run the notebook"
     )

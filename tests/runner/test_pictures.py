@@ -26,6 +26,13 @@ def test_the_picture_is_that_of_the_tagged_cell():
         pictures.picture(notebook())
 
 
+def test_a_picture_inside_html_counts():
+    found = notebook("picture", png=b"abc")
+    data = found.cells[1].outputs[0].data
+    data["text/html"] = f'<p><img alt="a" src="data:image/png;base64,{data.pop("image/png")}"></p>'
+    assert pictures.picture(found) == b"abc"
+
+
 def test_pictures_are_written_beside_the_notebooks(tmp_path):
     (tmp_path / "notebooks").mkdir()
     nbformat.write(notebook("picture", png=b"abc"), tmp_path / "notebooks" / "01_a.ipynb")

@@ -69,8 +69,10 @@ def test_the_choice_spans_the_families_and_is_seeded():
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
 def test_every_profile_asks_for_a_choice_that_there_is(profile):
-    n = yaml.safe_load(profile.read_text(encoding="utf-8"))["08_sae_and_probes"]["n_sets"]
-    assert len(choose_sets(NAMES, n)) == n
+    asked = yaml.safe_load(profile.read_text(encoding="utf-8")).get("08_sae_and_probes")
+    if asked is None:
+        pytest.skip("a profile of another notebook")
+    assert len(choose_sets(NAMES, asked["n_sets"])) == asked["n_sets"]
 
 
 def test_distinct_texts_by_hand():
