@@ -1,8 +1,8 @@
 """The picture of every notebook, as the README shows it.
 
 `python -m epkit.runner.pictures` writes them anew. A notebook's picture is the first one that its
-cell tagged `picture` has put out, by itself or inside HTML; it is copied as it is to `notebooks/pictures/`, so that the
-README shows what the committed notebook shows.
+cell tagged `picture` has put out, by itself or inside HTML; it is copied as it is to
+`notebooks/pictures/`, so that the README shows what the committed notebook shows.
 
 Does not know: what is in the pictures, the README.
 """
