@@ -3,5 +3,5 @@
 - `members`: the tokens of members and around them, regions as groups of members, what they share.
 - `tables`: the logit lens, readouts and decoding in numbers; the regions that were drawn.
 - `verdict`: the answer, in sentences.
-- `plots`: what members share as bars, labels of regions for the pictures.
+- `plots`: what members share as bars.
 """

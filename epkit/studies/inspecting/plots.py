@@ -1,19 +1,15 @@
-"""What members share, as bars; labels of regions for the map and the sphere.
+"""What members share, as bars.
 
 Does not know: how members were drawn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from epkit.dictionary import Dictionary
 from epkit.inspect.names import TRAITS
-from epkit.lm.lens import logit_lens, token_texts
-from epkit.lm.models import LanguageModel
-from epkit.lm.text import label_of
 
 
 def plot_shared_kinds(kinds: Mapping[str, np.ndarray]) -> Figure:
@@ -33,13 +29,3 @@ def plot_shared_kinds(kinds: Mapping[str, np.ndarray]) -> Figure:
     )  # fmt: skip
     ax.legend(frameon=False)
     return ax.figure
-
-
-def promotion_labels(model: LanguageModel, d: Dictionary, regions: Sequence[int]) -> dict[int, str]:
-    """{region: its exemplar's token → the two tokens that its mean promotes most}."""
-    promoted = logit_lens(model, d.means[regions], 2).promoted
-    exemplars = token_texts(model.tokenizer, d.members.token_of(d.exemplar_index[regions]))
-    return {
-        r: f"{label_of(name)} → " + " ".join(label_of(t) for t in token_texts(model.tokenizer, ids))
-        for r, name, ids in zip(regions, exemplars, promoted, strict=True)
-    }
