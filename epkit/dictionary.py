@@ -210,8 +210,10 @@ class Dictionary:
     def _stream_length(self) -> int:
         return int(self.metadata.get("n_activations", self.n))
 
-    def to_frame(self) -> "pandas.DataFrame":
+    def to_frame(self, tokenizer=None) -> "pandas.DataFrame":
         """One row a region, as a pandas table.
+
+        tokenizer : of the model, for the last column; the dictionary must have its members.
 
         Columns
         -------
@@ -222,6 +224,9 @@ class Dictionary:
         threshold : cosine distance within which an activation joined, the same in every row.
         position : of the exemplar in the stream.
         distance_mean, distance_std : of the members' distances to the exemplar.
+        top_tokens : with a tokenizer, list of the closest members' distinct tokens, nearest first.
+
+        Raises ValueError for a tokenizer where there are no members.
         """
         import pandas
 
@@ -238,7 +243,17 @@ class Dictionary:
             "distance_std": self.distance_std,
         }
         columns = {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in columns.items()}
+        if tokenizer is not None:
+            columns["top_tokens"] = self._top_tokens(tokenizer)
         return pandas.DataFrame({"region": range(len(self))} | columns)
+
+    def _top_tokens(self, tokenizer) -> list[list[str]]:
+        if self.members is None:
+            raise ValueError("there are no members to take tokens of: use what epkit.build made")
+        index = self.members.closest_index
+        ids = self.members.token_of(index.clamp(min=0))
+        rows = (row[at >= 0].tolist() for row, at in zip(ids, index, strict=True))
+        return [[tokenizer.decode([i]) for i in dict.fromkeys(row)] for row in rows]
 
     def to(self, device: str | torch.device) -> "Dictionary":
         """The same dictionary with its tensors on a device (members stay on the CPU)."""

@@ -11,14 +11,16 @@ HOME = "ep.discovery.dictionary"
 
 
 @contextlib.contextmanager
-def _published_classes():
-    """The two classes as importable as pickle demands, while a file is written."""
+def published_classes(home=HOME):
+    """The two classes as importable as pickle demands, while a file is written or read."""
     made = {
-        name: type(name, (), {"__module__": HOME, "__qualname__": name})
+        name: type(name, (), {"__module__": home, "__qualname__": name})
         for name in ("Dictionary", "Partition")
     }
-    parents = {name: types.ModuleType(name) for name in ("ep", "ep.discovery", HOME)}
-    vars(parents[HOME]).update(made)
+    parts = home.split(".")
+    names = [".".join(parts[: i + 1]) for i in range(len(parts))]
+    parents = {name: types.ModuleType(name) for name in names}
+    vars(parents[home]).update(made)
     sys.modules.update(parents)
     try:
         yield made["Dictionary"], made["Partition"]
@@ -41,7 +43,7 @@ def write_published(path, k, dim, *, kept=20, seed=0, text="some words of a memb
         total += x.nbytes
         return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
-    with _published_classes() as (dictionary, partition):
+    with published_classes() as (dictionary, partition):
         exemplars, rows = unit(k + k // 4, dim), []
         for i in range(k):
             row = partition()

@@ -9,7 +9,8 @@ nearer than a right angle (cosine distance below 1), up to float32 rounding of t
 angle or farther encodes to zeros, which SAELens reads as "no latent". No activation that founded or
 joined a region at a threshold below 1 is so far from it.
 
-In the mean basis, `argmax` is the region of the nearest mean instead, which is not membership.
+In the mean basis, `argmax` is the region of the nearest mean instead, which is not membership. With
+k > 1 the k largest projections are kept, which is the top-k readout; `argmax` stays what it was.
 
 Does not know: SAELens itself; it writes two files.
 """
@@ -37,6 +38,7 @@ def save_saelens(
     *,
     hook_name: str,
     basis: str = "exemplar",
+    k: int = 1,
     model_name: str | None = None,
 ) -> Path:
     """Write `sae_weights.safetensors` and `cfg.json` for `SAE.load_from_disk(folder)`.
@@ -48,6 +50,7 @@ def save_saelens(
     hook_name : where the activations are read, as TransformerLens names it:
         "blocks.20.hook_resid_post" for layer 20.
     basis : "exemplar" (argmax is membership) or "mean".
+    k : latents that an activation may have, of K at most: 1 is the nearest region alone.
     model_name : by default the one in the dictionary's metadata.
 
     Returns
@@ -56,10 +59,11 @@ def save_saelens(
 
     Raises
     ------
-    ValueError, TypeError : a basis or a name that cannot be.
+    ValueError, TypeError : a basis, a k or a name that cannot be.
     OSError : the folder cannot be written.
     """
     checks.one_of("basis", basis, BASES)
+    k = checks.whole("k", k, 1, len(d))
     for name, value in (("hook_name", hook_name), ("model_name", model_name or "unknown")):
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{name} must be a name such as 'blocks.20.hook_resid_post'")
@@ -72,18 +76,19 @@ def save_saelens(
         "b_dec": d.centre.float().cpu(),
     }
     write_tensors(folder / "sae_weights.safetensors", weights, {"basis": basis})
-    write_text(folder / "cfg.json", json.dumps(_config(d, hook_name, basis, model_name), indent=1))
+    config = _config(d, hook_name, basis, k, model_name)
+    write_text(folder / "cfg.json", json.dumps(config, indent=1))
     return folder
 
 
-def _config(d: Dictionary, hook_name: str, basis: str, model_name: str | None) -> dict:
+def _config(d: Dictionary, hook_name: str, basis: str, k: int, model_name: str | None) -> dict:
     about = d.metadata
     exact = (
         "argmax is the nearest exemplar" if basis == "exemplar" else "argmax is the nearest mean"
     )
     return {
         "architecture": "topk",
-        "k": 1,
+        "k": k,
         "d_in": len(d.centre),
         "d_sae": len(d),
         "dtype": "float32",

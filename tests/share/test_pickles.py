@@ -177,6 +177,11 @@ SENSELESS = {
     "a huge number": b"\x80\x04\x8b" + struct.pack("<i", 1 << 30) + b"x.",
     "a number of negative size": b"\x80\x04\x8b" + struct.pack("<i", -5) + b".",
     "a number as a name": b"\x80\x04K\x01K\x02\x93.",
+    "a name made of a name": b"\x80\x04" + NP + short("load") + b"\x93.",
+    "a call of what a call gave": b"\x80\x04" + F4 + b")R.",
+    "BUILD of a record with a call": (
+        b"\x80\x04" + CLASS + b")\x81" + short("os") + short("system") + b"\x93" + b"b."
+    ),
     "a call of a text": b"\x80\x04" + short("os") + b")R.",
     "a call with a list": b"\x80\x04" + F4[:-4] + b"]R.",
     "BUILD on a list": b"\x80\x04]}b.",

@@ -1,6 +1,7 @@
 """Plain files say what the dictionary and its cards say, with the same bytes every time."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,3 +88,14 @@ def test_names_are_taken_where_there_is_one_for_every_region(d, names):
     finally:
         del d.metadata["names"]
     assert found == (names if isinstance(names, list) and len(names) == 6 else [""] * 6)
+
+
+def test_with_a_tokenizer_the_table_has_tokens_nearest_first(d):
+    tokenizer = WordTokenizer()
+    table = d.to_frame(tokenizer)
+    assert list(table)[:-1] == list(d.to_frame())
+    for region, found in enumerate(table["top_tokens"]):
+        ids = d.members.token_of(d.members.of(region)[0]).tolist()
+        assert found == list(dict.fromkeys(tokenizer.decode([i]) for i in ids))
+    with pytest.raises(ValueError, match="no members"):
+        replace(d, members=None).to_frame(tokenizer)

