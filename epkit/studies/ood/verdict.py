@@ -123,8 +123,8 @@ class OODFindings:
         cell = self.minus["token"].loc[RANDOM, MEAN]
         than = "from" if says(cell) == OPEN else "than"
         return (
-            f"Layer {self.layer} (the published depth), p {self.p:g}: AUROC of tokens of "
-            f"{len(self.corpora)} strange kinds is {says(cell)} {than} that of random exemplars "
+            f"Layer {self.layer} (nearest to the published depth), p {self.p:g}: AUROC of tokens "
+            f"of {len(self.corpora)} strange kinds is {says(cell)} {than} that of random exemplars "
             f"at equal K: {signed_interval(cell)}."
         )
 

@@ -73,7 +73,9 @@ def test_the_verdict_to_the_letter():
 )
 def test_the_answer(cell, said):
     given = findings(minus={"token": pd.DataFrame({MEAN: {RANDOM: cell}})}).answer()
-    assert given.startswith("Layer 12 (the published depth), p 1: AUROC of tokens of 2 strange ")
+    assert given.startswith(
+        "Layer 12 (nearest to the published depth), p 1: AUROC of tokens of 2 strange "
+    )
     assert said in given
 
 
