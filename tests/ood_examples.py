@@ -52,7 +52,7 @@ def made_up_scores(seed=0):
     scores = {}
     for layer in LAYERS:
         for p in PERCENTILES:
-            scores[EP, layer, p] = [draw(0.5)]
+            scores[EP, layer, p] = [draw(0.5), draw(0.4)]
             scores[RANDOM, layer, p] = [draw(0.2), draw(0.2)]
         scores["norm", layer, None] = [draw(0.1)]
     scores["token rarity", None, None] = [draw(0.0)]

@@ -43,8 +43,8 @@ SMALL = {
     },
     "05_ood": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 1500, "n_calibration": 600,
-        "n_baseline": 800, "text_tokens": 32, "n_texts": 12, "n_draws": 2, "shown_layer": 2,
-        "shown_percentile": 4, "n_fit": 40, "n_fresh": 20,
+        "n_baseline": 800, "text_tokens": 32, "n_texts": 12, "n_orders": 2, "n_draws": 2,
+        "rounds": 1, "shown_percentile": 4, "n_fit": 40, "n_fresh": 20,
     },
     "06_base_vs_tuned": {
         "layers": [2], "percentiles": [2, 4], "n_activations": 1200, "n_draws": 1,

@@ -1,8 +1,9 @@
 """Every score of every text: what the comparison and the figures are made from.
 
 Scores are {(method, layer, p): draws}: a draw is {corpus: (W, T) float32 on the CPU}, T tokens of W
-texts, higher for stranger; layer or p is None where a score has none. Only random exemplars have
-more than one draw. `taken` is {corpus: its activations}, an `ActivationSet` of W · T each.
+texts, higher for stranger; layer or p is None where a score has none. The draws of EP are orders of
+the stream, those of random exemplars seeds; other scores have one. `taken` is {corpus: its
+activations}, an `ActivationSet` of W · T each.
 
 Distances are computed where their dictionary is; what leaves that device is a number a token.
 
@@ -11,7 +12,7 @@ Does not know: texts, AUROC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from epkit.calibration import Calibration
 from epkit.checks import compute_device
-from epkit.controls import random_dictionary
+from epkit.controls import kmeans_dictionary, random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.geometry import directions
 from epkit.lm.models import LanguageModel
@@ -28,72 +29,82 @@ from epkit.partition import partition
 from epkit.studies.ood.scores import mahalanobis, neighbour_distance, next_token_scores
 
 EP, RANDOM = "EP: nearest exemplar", "random exemplars, equal K"
+REFINED, KMEANS = "EP refined, equal K", "k-means, equal K"
 
 Draw = dict[str, Tensor]
 Scores = dict[tuple[str, int | None, float | None], list[Draw]]
 Taken = Mapping[str, ActivationSet]
+Known = Mapping[int, Tensor]
+Orders = dict[tuple[int, float], list[Dictionary]]
+
+
+def build_orders(
+    known: Known,
+    calibrations: Mapping[int, Calibration],
+    percentiles: Sequence[float],
+    n_orders: int,
+    seed: int = 0,
+) -> Orders:
+    """Dictionaries of every layer and percentile, one for every order of the stream.
+
+    known : {layer: (N, D) activations of the build}. The first order is the stream's own, the
+    others permute its rows.
+    """
+    atlas: Orders = {}
+    for layer, x in known.items():
+        for order in (None, *range(seed + 1, seed + n_orders)):
+            options = {"calibration": calibrations[layer], "order": order, "recount": False}
+            for p, d in partition(x, percentiles, **options).items():
+                atlas.setdefault((layer, p), []).append(d)
+    return atlas
 
 
 def partition_scores(
-    atlas: Mapping[tuple[int, float], Dictionary],
-    stream: ActivationSet,
-    taken: Taken,
-    length: int,
-    *,
-    n_draws: int,
-    seed: int = 0,
+    atlas: Orders, known: Known, taken: Taken, length: int, *, n_draws: int, seed: int = 0
 ) -> Scores:
     """Distance to the nearest exemplar, and to the nearest of as many random activations.
 
-    atlas : {(layer, p): Dictionary} built on `stream`. length : T. seed : of the first draw; the
+    atlas : {(layer, p): dictionaries} built on `known`. length : T. seed : of the first draw; the
     next has seed + 1.
     """
     scores: Scores = {}
-    for (layer, p), d in atlas.items():
-        known = stream.layer(layer)
-        scores[EP, layer, p] = [_distances(d, taken, layer, taken, length)]
+    for (layer, p), orders in atlas.items():
+        scores[EP, layer, p] = [_distances(d, taken, layer, length) for d in orders]
         scores[RANDOM, layer, p] = [
-            _distances(drawn, taken, layer, taken, length)
-            for drawn in _drawn(d, known, n_draws, seed)
-        ]
+            _distances(
+                random_dictionary(orders[0], known[layer], seed=seed + i, recount=False),
+                taken, layer, length,
+            )
+            for i in range(n_draws)
+        ]  # fmt: skip
     return scores
 
 
-def scores_without(
-    keep: Tensor,
-    stream: ActivationSet,
-    calibrations: Mapping[int, Calibration],
-    percentiles: Iterable[float],
+def centroid_scores(
+    atlas: Orders,
+    known: Known,
     taken: Taken,
     length: int,
+    layer: int,
     *,
-    shown: tuple[int, float],
-    compared: Iterable[str],
-    n_draws: int,
+    rounds: int,
     seed: int = 0,
 ) -> Scores:
-    """`partition_scores` of dictionaries of a part of the stream, at the same thresholds.
-
-    keep : (n,) bool, on the CPU. shown : the layer and p at which all corpora are scored; elsewhere
-    those `compared`. Random exemplars are drawn at the p of `shown` alone.
-    """
+    """Distance to the nearest centroid at equal K, at one layer: EP refined, and k-means."""
     scores: Scores = {}
-    for layer, calibration in calibrations.items():
-        known = stream.layer(layer)[keep]
-        made = partition(known, [*percentiles], calibration=calibration, recount=False)
-        for p, d in made.items():
-            names = taken if (layer, p) == shown else compared
-            scores[EP, layer, p] = [_distances(d, taken, layer, names, length)]
-        names = taken if layer == shown[0] else compared
-        scores[RANDOM, layer, shown[1]] = [
-            _distances(drawn, taken, layer, names, length)
-            for drawn in _drawn(made[shown[1]], known, n_draws, seed)
-        ]
+    for (at, p), (d, *_) in atlas.items():
+        if at == layer:
+            made = {
+                REFINED: d.refine(known[layer], rounds=rounds),
+                KMEANS: kmeans_dictionary(d, known[layer], seed=seed, rounds=rounds),
+            }
+            for method, other in made.items():
+                scores[method, layer, p] = [_distances(other, taken, layer, length)]
     return scores
 
 
 def baseline_scores(
-    stream: ActivationSet,
+    build: Known,
     calibrations: Mapping[int, Calibration],
     taken: Taken,
     length: int,
@@ -103,16 +114,17 @@ def baseline_scores(
 ) -> Scores:
     """Scores of the same activations that know no partition, at every layer.
 
-    They see `n_baseline` activations of the stream, drawn at random. The covariance is fitted on
+    They see `n_baseline` activations of the build, drawn at random. The covariance is fitted on
     the CPU (`mahalanobis`); all else is computed on CUDA where there is one.
     """
     device, scores = compute_device(None), {}
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(stream.n, generator=generator)[:n_baseline].sort().values
+    n = len(next(iter(build.values())))
+    chosen = torch.randperm(n, generator=generator)[:n_baseline].sort().values
     sizes = {name: t.n for name, t in taken.items()}
     for layer, calibration in calibrations.items():
         x = torch.cat([t.layer(layer) for t in taken.values()]).float().to(device)
-        known = stream.layer(layer)[chosen].float().to(device)
+        known = build[layer][chosen].float().to(device)
         centre = calibration.centre.to(device)
         u, known_u = directions(x, centre), directions(known, centre)
         for method, values in {
@@ -147,12 +159,8 @@ def token_scores(
     }
 
 
-def _drawn(like: Dictionary, known: Tensor, n_draws: int, seed: int) -> list[Dictionary]:
-    return [random_dictionary(like, known, seed=seed + i, recount=False) for i in range(n_draws)]
-
-
-def _distances(d: Dictionary, taken: Taken, layer: int, names: Iterable[str], length: int) -> Draw:
-    return {name: _shaped(d.assign(taken[name].layer(layer))[1], length) for name in names}
+def _distances(d: Dictionary, taken: Taken, layer: int, length: int) -> Draw:
+    return {name: _shaped(d.assign(t.layer(layer))[1], length) for name, t in taken.items()}
 
 
 def _shaped(values: Tensor, length: int) -> Tensor:

@@ -16,9 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from epkit.dictionary import Dictionary
 from epkit.stats import Interval, bootstrap_mean, bootstrap_pairs, wins
-from epkit.studies.ood.readings import EP, RANDOM, Scores
+from epkit.studies.ood.readings import EP, RANDOM, Orders, Scores
 
 LEVELS = ("token", "text")
 MEAN = "mean of corpora"
@@ -64,19 +63,23 @@ class Separation:
         return self._intervals[key]
 
     def difference(
-        self, method: str, names: Sequence[str], level: str, layer: int, p: float
+        self, method: str, names: Sequence[str], level: str, layer: int, p: float, **precision
     ) -> Interval:
-        """AUROC of EP less that of another score, the mean of several corpora's."""
+        """AUROC of EP less that of another score, the mean of several corpora's.
+
+        precision : `confidence` of the interval (.95) and bootstrap `draws`.
+        """
         arrays = [
             self.pairs(EP, name, level, layer, p) - self.pairs(method, name, level, layer, p)
             for name in names
         ]
-        return bootstrap_pairs(arrays, seed=self.seed)
+        level, draws = precision.get("confidence", 0.95), precision.get("draws", 1000)
+        return bootstrap_pairs(arrays, level=level, draws=draws, seed=self.seed)
 
     def gap(self, name: str, layer: int, p: float) -> Interval:
         """Mean distance from the nearest exemplar, less that of the reference."""
-        (draw,) = self.scores[EP, layer, p]
-        return bootstrap_pairs(self._gaps(draw, name), seed=self.seed)
+        gaps = [self._gaps(draw, name) for draw in self.scores[EP, layer, p]]
+        return bootstrap_pairs(torch.stack(gaps).mean(0), seed=self.seed)
 
     def random_gap(self, name: str, layer: int, p: float) -> float:
         """`gap` of random exemplars, averaged over draws."""
@@ -92,23 +95,21 @@ def text_means(values: Tensor) -> Tensor:
     return values.double().mean(dim=1, keepdim=True)
 
 
-def distance_table(
-    found: Separation, atlas: Mapping[tuple[int, float], Dictionary], corpora: Sequence[str]
-) -> pd.DataFrame:
+def distance_table(found: Separation, atlas: Orders, corpora: Sequence[str]) -> pd.DataFrame:
     """A row per layer, percentile and corpus: distances, share within θ, and separation.
 
-    Gap and AUROC stand in the rows of all corpora but the reference.
+    Distances and shares are those of the stream's own order. Gap and AUROC stand in the rows of all
+    corpora but the reference.
     """
     return pd.DataFrame([
         _distance_row(found, layer, p, name, d.threshold)
-        for (layer, p), d in atlas.items()
+        for (layer, p), (d, *_) in atlas.items()
         for name in corpora
     ])  # fmt: skip
 
 
 def _distance_row(found: Separation, layer: int, p: float, name: str, threshold: float) -> dict:
-    (draw,) = found.scores[EP, layer, p]
-    values = draw[name]
+    values = found.scores[EP, layer, p][0][name]
     p90, p99 = values.flatten().quantile(torch.tensor([0.9, 0.99])).tolist()
     within = (values <= threshold).float().mean(1)
     random = [(d[name] <= threshold).float().mean() for d in found.scores[RANDOM, layer, p]]
@@ -176,40 +177,37 @@ def random_table(
     level: str,
     layers: Sequence[int],
     percentiles: Sequence[float],
+    **precision,
 ) -> pd.DataFrame:
-    """EP less random exemplars at equal K, mean of the corpora, by layer (rows) and p (columns)."""
+    """EP less random exemplars at equal K, mean of the corpora, by layer (rows) and p (columns).
+
+    precision : of `Separation.difference`.
+    """
     return pd.DataFrame({
-        p: {layer: found.difference(RANDOM, corpora, level, layer, p) for layer in layers}
+        p: {
+            layer: found.difference(RANDOM, corpora, level, layer, p, **precision)
+            for layer in layers
+        }
         for p in percentiles
     }).rename_axis("layer")  # fmt: skip
 
 
-def auroc_by_depth(
-    found: Separation, corpora: Sequence[str], layers: Sequence[int], p: float
-) -> pd.DataFrame:
-    """AUROC of tokens, mean of the corpora, by layer (rows) and method (columns)."""
-    return pd.DataFrame({
-        method: {layer: found.auroc(method, corpora, "token", layer, p) for layer in layers}
-        for method in found.methods
-    }).rename_axis("layer")  # fmt: skip
-
-
-def before_and_after(
-    before: Separation,
-    after: Separation,
-    cases: Mapping[object, tuple[Sequence[str], str, int]],
+def clean_and_not(
+    clean: Separation,
+    other: Separation,
+    cases: Mapping[object, tuple[Sequence[str], str]],
+    layer: int,
     p: float,
 ) -> pd.DataFrame:
-    """AUROC with dictionaries as built and with those of a part of the stream.
+    """AUROC with dictionaries of the clean build and with those of a build that holds more.
 
-    cases : {row: (corpora, level, layer)}.
+    cases : {row: (corpora, level)}.
     """
     rows = {}
-    for row, (names, level, layer) in cases.items():
+    for row, (names, level) in cases.items():
         at = names, level, layer, p
         rows[row] = {
-            "as built": before.auroc(EP, *at), "without": after.auroc(EP, *at),
-            "without, random exemplars": after.auroc(RANDOM, *at),
-            "without, EP − random": after.difference(RANDOM, *at),
+            "as built": clean.auroc(EP, *at), "with them": other.auroc(EP, *at),
+            "with them, random exemplars": other.auroc(RANDOM, *at),
         }  # fmt: skip
     return pd.DataFrame(rows).T

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from epkit.dictionary import Dictionary
 from epkit.lm.corpora import Document, document_text
 from epkit.stats import Interval
+from epkit.studies.ood.readings import Orders
 
 TITLES = {
     "auroc": "AUROC, tokens", "random auroc": "random",
@@ -43,14 +43,19 @@ def corpus_table(texts: Mapping[str, Sequence[Document]], tokens: int) -> pd.Dat
     ])  # fmt: skip
 
 
-def atlas_table(atlas: Mapping[tuple[int, float], Dictionary]) -> pd.DataFrame:
-    """K and θ in a cell, by layer (rows) and percentile (columns)."""
+def atlas_table(atlas: Orders) -> pd.DataFrame:
+    """K over the orders and θ in a cell, by layer (rows) and percentile (columns)."""
     rows = [
-        {"layer": layer, "p": f"{p:g}", "K, θ": f"{len(d):,}, {d.threshold:.3f}"}
-        for (layer, p), d in atlas.items()
+        {"layer": layer, "p": f"{p:g}", "K, θ": f"{_sizes(orders)}, {orders[0].threshold:.3f}"}
+        for (layer, p), orders in atlas.items()
     ]
     columns = dict.fromkeys(row["p"] for row in rows)
     return pd.DataFrame(rows).pivot(index="layer", columns="p", values="K, θ")[[*columns]]
+
+
+def _sizes(orders: Sequence) -> str:
+    low, high = min(map(len, orders)), max(map(len, orders))
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
 def distances_shown(table: pd.DataFrame, index: Sequence[str], caption: str) -> Styler:
@@ -67,10 +72,19 @@ def sweep_shown(table: pd.DataFrame, value: str, corpora: Sequence[str], caption
     return wide.style.format(short).format_index("{:g}").set_caption(caption)
 
 
-def cleaned_shown(table: pd.DataFrame, caption: str) -> Styler:
-    """A `before_and_after` table."""
-    style = table.style.format(short).format(signed_interval, subset="without, EP − random")
-    return style.set_caption(caption)
+def starred(table: pd.DataFrame, strict: pd.DataFrame) -> pd.DataFrame:
+    """Differences as text, with a star where the interval of `strict` holds no zero either."""
+    return pd.DataFrame({
+        p: {
+            row: signed_interval(cell) + ("" if _holds_zero(strict.loc[row, p]) else "*")
+            for row, cell in table[p].items()
+        }
+        for p in table
+    }).rename_axis(table.index.name)  # fmt: skip
+
+
+def _holds_zero(cell: Interval) -> bool:
+    return cell.low <= 0 <= cell.high
 
 
 def published_shown(table: pd.DataFrame, caption: str) -> Styler:

@@ -1,11 +1,8 @@
 import pandas as pd
 import pytest
-import torch
 
 from epkit.stats import Interval
-from epkit.studies.ood.published import distance_claims
-from epkit.studies.ood.readings import EP
-from epkit.studies.ood.separation import Separation
+from epkit.studies.ood.published import distance_claims, published_layer
 
 LAYERS, PERCENTILES = (2, 20), (1, 10)
 
@@ -25,8 +22,8 @@ def table(**gaps):
     return pd.DataFrame(rows)
 
 
-def here(rows, corpora, without=None):
-    found = distance_claims(rows, corpora, "web", 26, 1, without)
+def here(rows, corpora):
+    found = distance_claims(rows, corpora, "web", 26, 1)
     return dict(zip(found.claim, found.here, strict=True))
 
 
@@ -39,38 +36,27 @@ def test_claims_count_the_settings_in_which_they_hold():
     )
     assert found["Bulgarian is farther than held-out text"] == ("0 of 4 settings; nearer in 2 of 4")
     assert found["random tokens are farther than Bulgarian"] == "4 of 4 settings"
-    assert found["the gap of code is wider at p = 1 than at p = 10"] == "2 of 2 layers"
     assert found["the gap of bulgarian is wider at p = 1 than at p = 10"] == "0 of 2 layers"
-    assert found["the gap of code is narrower at layer 20 than at layer 2"] == "2 of 2 percentiles"
-    assert len(found) == 4 + 2 * 3
+    narrower = found["the gap of random-tokens is narrower at layer 20 than at layer 2"]
+    assert narrower == "2 of 2 percentiles"
+    assert len(found) == 4 + 2 * 2
 
 
 @pytest.mark.parametrize(
-    ("corpora", "n"), [(["code"], 2), (["random-tokens"], 4), (["bulgarian"], 3), ([], 0)]
+    ("corpora", "n"), [(["code"], 0), (["random-tokens"], 4), (["bulgarian"], 3), ([], 0)]
 )
 def test_corpora_that_were_not_read_have_no_claim(corpora, n):
     assert len(here(table(**dict.fromkeys(corpora, 0.1)), corpora)) == n
 
 
-def test_a_build_without_cyrillic_documents_has_claims_of_its_own():
-    names = {"web": 0.4, "bulgarian": 0.6, "random-tokens": 0.5}
-    rng = torch.Generator().manual_seed(0)
-    scores = {
-        (EP, layer, p): [{n: m + 0.01 * torch.rand(6, 5, generator=rng) for n, m in names.items()}]
-        for layer in LAYERS
-        for p in PERCENTILES
-    }
-    rows = table(**{"bulgarian": -0.1, "random-tokens": 0.2})
-    found = here(rows, ["bulgarian", "random-tokens"], Separation(scores, "web"))
-    own = {claim: said for claim, said in found.items() if claim.startswith("build without")}
-    assert len(own) == 4
-    begin = "build without Cyrillic documents: "
-    assert own[begin + "Bulgarian is farther than held-out text"] == "4 of 4 settings"
-    assert own[begin + "random tokens are farther than Bulgarian"] == "0 of 4 settings"
+def test_the_layer_at_the_published_depth():
+    assert published_layer([2, 6, 9, 12, 14, 16], 18) == 14
+    assert published_layer([2, 12, 22, 27], 30) == 22
+    assert published_layer([20], 26) == 20
 
 
 def test_p_of_one_is_replaced_by_the_shown_one():
     rows = table(**{"random-tokens": 0.2})
     rows = rows[rows.p == 10]
-    found = distance_claims(rows, ["random-tokens"], "web", 26, 10, None)
+    found = distance_claims(rows, ["random-tokens"], "web", 26, 10)
     assert found.claim[1].startswith("random tokens within θ at p = 10 ")

@@ -54,7 +54,7 @@ def test_a_pair_of_scores_is_compared_once(found, monkeypatch):
     for _ in range(2):
         separation.method_table(found, CORPORA, "token", 1, 5)
         separation.difference_table(found, CORPORA, "token", 1, 5)
-    assert len(calls) == 2 * (1 + 2 + 1 + 1)  # corpora × draws of the four methods
+    assert len(calls) == 2 * (2 + 2 + 1 + 1)  # corpora × draws of the four methods
 
 
 def test_differences_are_those_of_the_aurocs(found):
@@ -69,8 +69,8 @@ def test_differences_are_those_of_the_aurocs(found):
 
 
 def test_gaps_are_differences_of_mean_distance(found):
-    (draw,) = found.scores[EP, 1, 5]
-    expected = draw["code"].mean() - draw["web"].mean()
+    draws = found.scores[EP, 1, 5]
+    expected = np.mean([float(d["code"].mean() - d["web"].mean()) for d in draws])
     assert found.gap("code", 1, 5).value == pytest.approx(float(expected), abs=1e-6)
     random = [d["code"].mean() - d["web"].mean() for d in found.scores[RANDOM, 1, 5]]
     assert found.random_gap("code", 1, 5) == pytest.approx(float(np.mean(random)), abs=1e-6)
@@ -79,7 +79,7 @@ def test_gaps_are_differences_of_mean_distance(found):
 def test_the_table_of_distances_by_hand(found):
     x = np.random.default_rng(0).normal(size=(60, 5)).astype("float32")
     made = epkit.partition(x, PERCENTILES)
-    atlas = {(layer, p): made[p] for layer in LAYERS for p in PERCENTILES}
+    atlas = {(layer, p): [made[p], None] for layer in LAYERS for p in PERCENTILES}
     rows = separation.distance_table(found, atlas, ["web", *CORPORA])
     assert len(rows) == len(atlas) * 3
     row = rows[(rows.layer == 3) & (rows.p == 20) & (rows.corpus == "code")].iloc[0]
@@ -97,9 +97,11 @@ def test_tables_over_layers_and_percentiles(found):
     table = separation.random_table(found, CORPORA, "token", LAYERS, PERCENTILES)
     assert table.shape == (len(LAYERS), len(PERCENTILES))
     assert table.loc[3, 5] == found.difference(RANDOM, CORPORA, "token", 3, 5)
-    table = separation.auroc_by_depth(found, CORPORA, LAYERS, 5)
-    assert list(table.columns) == found.methods
-    assert table.loc[1, "norm"] == found.auroc("norm", CORPORA, "token", 1, 5)
+    strict = separation.random_table(
+        found, CORPORA, "token", LAYERS, PERCENTILES, confidence=0.999, draws=5000
+    )
+    assert strict.loc[3, 5].value == table.loc[3, 5].value
+    assert strict.loc[3, 5].low < table.loc[3, 5].low
     rows = separation.method_rows(found, CORPORA, 1, 5)
     assert list(rows.corpus) == ["code"] * 4 + ["bulgarian"] * 4
     assert rows.text[0] == found.auroc(EP, ["code"], "text", 1, 5)
@@ -112,12 +114,12 @@ def test_a_table_at_every_level(found):
         assert table.equals(separation.difference_table(found, CORPORA, level, 1, 5))
 
 
-def test_before_and_after_compare_two_separations(found):
-    after = Separation(made_up_scores(seed=9), "web")
-    cases = {name: (names, "token", 1) for name, names in separation.groups(CORPORA).items()}
-    table = separation.before_and_after(found, after, cases, 5)
+def test_clean_and_not_compare_two_separations(found):
+    other = Separation(made_up_scores(seed=9), "web")
+    cases = {name: (names, "token") for name, names in separation.groups(CORPORA).items()}
+    table = separation.clean_and_not(found, other, cases, 1, 5)
     assert list(table.index) == [*CORPORA, MEAN]
     row = table.loc[MEAN]
     assert row["as built"] == found.auroc(EP, CORPORA, "token", 1, 5)
-    difference = row["without"].value - row["without, random exemplars"].value
-    assert row["without, EP − random"].value == pytest.approx(difference)
+    assert row["with them"] == other.auroc(EP, CORPORA, "token", 1, 5)
+    assert row["with them, random exemplars"] == other.auroc(RANDOM, CORPORA, "token", 1, 5)
