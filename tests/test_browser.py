@@ -516,3 +516,36 @@ def test_notebook_shows_its_explorer(browser, tmp_path):
         card = browser.find_element("css selector", ".epkit-card").text
         for title in ("members", "coherence", "Exemplar", "Promoted next tokens", "Distances"):
             assert title in card
+
+
+def test_the_game_of_the_first_look_is_played(browser, tmp_path):
+    # The dictionary that comes with the kit: no model is loaded.
+    cells = [
+        "from epkit.studies.first_look import show\n"
+        "from epkit.studies.first_look.shipped import FACTS\n"
+        "look = show.open_look(**FACTS)",
+        "show.game(look, 0)",
+    ]
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook, tmp_path / "notebooks" / "look.ipynb")
+    with jupyterlab(tmp_path / "notebooks", tmp_path / "home") as address:
+        browser.get(f"{address}/lab/tree/look.ipynb?token={TOKEN}&reset")
+        until(browser, READY)
+        browser.execute_script("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        button = "//button[normalize-space()='{}']"
+        until(browser, "return [...document.querySelectorAll('button')].some("
+              "b => b.textContent.trim() === 'Play')", seconds=120)  # fmt: skip
+        alt = "return document.querySelector('img[alt^=\"Map of\"]')?.naturalWidth > 300"
+        assert browser.execute_script(alt)
+        browser.find_element("xpath", button.format("Play")).click()
+        said = "return document.body.innerText.includes(arguments[0])"
+        for n in range(10):
+            until(browser, said, f"Round {n + 1} of 10")
+            label = ("EP's region", "a random exemplar's")[n % 2]
+            browser.find_element("xpath", f'//button[normalize-space()="{label}"]').click()
+        until(browser, "return [...document.querySelectorAll('button')].some("
+              "b => b.textContent.trim() === 'Play again')")  # fmt: skip
