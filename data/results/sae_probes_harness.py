@@ -28,7 +28,7 @@ import torch
 import epkit
 from epkit.share import save_saelens
 from epkit.share.sae import train_topk_sae
-from epkit.stats import bootstrap_difference, bootstrap_mean
+from epkit.studies.sae_and_probes.harness import harness_summary
 
 MODEL, LAYER, SEED = "gemma-3-270m", 12, 0
 HOOK = f"blocks.{LAYER}.hook_resid_post"
@@ -113,24 +113,6 @@ def baseline(sets: tuple[str, ...], folder: Path) -> list[dict]:
     return [{"features": "raw activation", "basis": "", "draw": 0} | row for row in _read(results)]
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean accuracy over sets, and less that of random exemplars at equal K, basis and L0.
-
-    Random exemplars are first averaged over draws; 95 % intervals resample sets.
-    """
-    keys, rows = ["features", "basis", "active", "k"], []
-    table = table.fillna({"active": 0, "k": 0})
-    scores = table.groupby([*keys, "set"]).test_acc.mean().unstack("set")
-    for key, row in scores.iterrows():
-        other = ("random exemplars", *key[1:])
-        less = bootstrap_difference(row, scores.loc[other]) if key[0] == "EP" else ""
-        rows.append(
-            dict(zip(keys, key, strict=True))
-            | {"accuracy": str(bootstrap_mean(row)), "less random exemplars": str(less)}
-        )
-    return pd.DataFrame(rows)
-
-
 def _name(what: dict) -> str:
     return "_".join(str(value).replace(" ", "-") for value in what.values())
 
@@ -167,7 +149,7 @@ def main() -> None:
     table["n_test"] = [min(sizes[name], MOST_TEXTS) for name in table["set"]] - table.n_train - 1
     table["width"] = len(d)
     table[COLUMNS].round(4).to_csv(given.out, index=False)
-    print(summary(table).to_string(index=False))
+    print(harness_summary(table).to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The script beside the recorded table: activations as the harness keeps them, the summary by hand.
+"""The script beside the recorded table: activations as the harness keeps them.
 
 Whatever needs sae-probes itself is skipped where it is not installed.
 """
@@ -58,21 +58,6 @@ def test_a_row_for_every_text_in_its_order_and_what_is_there_stays(script, small
 def test_a_text_without_a_token_is_one_sentence(script, small, home):
     with pytest.raises(ValueError, match="1 texts have no token"):
         script.write_activations(tiny_llama(), "1_set", ["one", ""], home / "work")
-
-
-def test_the_summary_pairs_sets_and_averages_draws(script):
-    scores = {"EP": [[0.9, 0.7]], "random exemplars": [[0.8, 0.6], [0.6, 0.6]], "raw": [[1, 1]]}
-    rows = [
-        {"features": name, "basis": "", "active": 1, "k": 1, "draw": i, "set": j, "test_acc": acc}
-        for name, draws in scores.items()
-        for i, accs in enumerate(draws)
-        for j, acc in enumerate(accs)
-    ]
-    found = script.summary(pd.DataFrame(rows)).set_index("features")
-    assert found.accuracy["EP"].startswith("0.800")
-    assert found.accuracy["random exemplars"].startswith("0.650")
-    assert found["less random exemplars"]["EP"].startswith("0.150 [0.100, 0.200]")
-    assert found["less random exemplars"]["raw"] == ""
 
 
 def test_the_recorded_table_is_whole(script):

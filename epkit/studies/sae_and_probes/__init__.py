@@ -3,7 +3,7 @@
 - `latents`: whether the SAE is good enough; `feature_match`: features that are most active on the
   same tokens; `comparison`: regions and random exemplars against latents; `examples` of matches.
 - `sets`: labelled sets of the probing suite, split; `probing`: probes on regions and activations;
-  `scores`: all probes over all sets.
+  `scores`: all probes over all sets; `harness`: what the suite's own code found, as recorded.
 - `plots`: the figures; `verdict`: the answers in words.
 """
 
