@@ -9,7 +9,7 @@ Run here, by SAEBench's own code, on what `save_saelens` wrote:
 - `sparse_probing_sae_probes` on the activations that the harness script left;
 - `meta_structure`, which looks at decoder weights alone.
 
-The others fetch what is on a hub or behind a key, and are not run: `sparse_probing`, `scr`, `tpp`
+The others fetch what is on a hub or behind a key, and are not tried: `sparse_probing`, `scr`, `tpp`
 and `ravel` (labelled texts), `autointerp` (texts, and a key for a judge), `unlearning` (gated
 texts), `absorption` and `mdl` (the model by its hub name; `mdl` its texts too).
 
