@@ -155,11 +155,11 @@ class RegionExplorer(ExplorerView):
         except ValueError as error:
             self._say(str(error), alert=True)
             return
-        self._say(line)
         if turn:
             with self._unheard():
                 self.sort.value = "match" if self.query.value else "interest"
         self._order()
+        self._say(line)  # what is said of the list is said when the list stands
         self._show_tool()
 
     def _order(self) -> None:
