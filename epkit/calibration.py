@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.blocks.products import full_precision
 from epkit.checks import Arrays, as_activations, as_centre, batches_of, compute_device
 from epkit.geometry import centre_of, directions, distances
-from epkit.products import full_precision
 
 ZERO_THRESHOLD = 1e-5
 """Distances up to here are those of identical activations, as far as float32 can tell."""

@@ -18,9 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from epkit.blocks.products import Operand, band, full_precision, is_half, top_two
+from epkit.blocks.shelf import Shelf
+from epkit.blocks.sizes import Sizes
 from epkit.checks import Arrays, finite_rows, rows_of
-from epkit.products import Operand, Shelf, band, full_precision, is_half, top_two
-from epkit.sizes import Sizes
 
 ROWS = 1024
 """Rows per block of a matrix product on the CPU."""
@@ -304,7 +305,7 @@ def closest(
     index : (N,) int64, meaningless for rows without a candidate.
     distance : (N,) float64, inf for rows without a candidate.
     """
-    pair, valid = (sizes or Sizes(torch.device("cpu"))).pick(key, candidate.flatten())
+    pair, valid = (sizes or Sizes()).pick(key, candidate.flatten())
     row, column = pair // candidate.shape[1], pair % candidate.shape[1]
     exact = pairs_distance(u, row, v, column).masked_fill_(~valid, torch.inf)
     distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import epkit
-from epkit import clustering, geometry, products, sizes
+from epkit import clustering, geometry
+from epkit.blocks import founders, products, sizes
 from epkit.clustering import LeaderClustering
 from epkit.geometry import directions
 from epkit.sums import RegionSums
@@ -59,7 +60,7 @@ def test_equals_the_loop_and_keeps_the_invariants(
     centre = torch.zeros(dim)
     exemplar, region, distance = one_at_a_time(x, centre, threshold)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (clustering, geometry):
+        for module in (founders, geometry):
             patch.setattr(module, "ROWS", block)
         patch.setattr(sizes, "ASKED", asked)  # or sizes are guessed, as on a device
         part = epkit.LeaderClustering(centre, threshold, precision=precision)
@@ -159,7 +160,7 @@ def test_thousands_of_ties_are_decided_a_few_at_a_time(monkeypatch):
         sizes.append(len(row))
         return exactly(u, row, v, column)
 
-    for module in (geometry, clustering):
+    for module in (geometry, founders):
         monkeypatch.setattr(module, "pairs_distance", counted)
     monkeypatch.setattr(geometry, "DECIDED", 4)
     x = torch.cat([torch.eye(300), torch.full((50, 300), 0.1)])  # 50 rows tie with 300 exemplars
@@ -236,7 +237,7 @@ def test_independent_set_follows_long_chains():
     angle = torch.arange(200) * 0.1  # each within θ of its neighbours only
     u = torch.stack([angle.cos(), angle.sin()], dim=1)[:60]
     threshold = 1 - np.cos(0.15)
-    assert clustering.first_independent_set(u, threshold).tolist() == list(range(0, 60, 2))
+    assert founders.first_independent_set(u, threshold).tolist() == list(range(0, 60, 2))
 
 
 @pytest.mark.parametrize("asked", [("cpu",), ()])

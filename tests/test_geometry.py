@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from epkit import geometry, products
+from epkit import geometry
+from epkit.blocks import products
 from epkit.checks import as_activations
 from epkit.geometry import centre_of, directions, nearest, nearest_of_activations, pair_distance
 

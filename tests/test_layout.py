@@ -15,7 +15,7 @@ PACKAGE = ROOT / "epkit"
 
 METHOD = {"geometry", "calibration", "clustering", "dictionary", "partition"}
 TENSORS = {"members", "readouts", "interventions", "matching", "controls", "stats"}
-TENSORS |= {"files", "checks", "soundness", "products", "sizes", "sums"}
+TENSORS |= {"files", "checks", "soundness", "blocks", "sums"}
 
 
 def modules():

@@ -32,6 +32,7 @@ from torch import Tensor
 from epkit import checks
 from epkit.benchmark.model import SHAPES, print_model
 from epkit.benchmark.products import print_table
+from epkit.blocks.products import full_precision
 from epkit.build import build_from
 from epkit.calibration import Calibration, calibrate
 from epkit.clustering import LeaderClustering
@@ -41,7 +42,6 @@ from epkit.lm.activations import ActivationStream
 from epkit.lm.chunks import Chunk
 from epkit.lm.corpora import load_corpus
 from epkit.lm.models import load_model
-from epkit.products import full_precision
 
 BATCH = 4096
 

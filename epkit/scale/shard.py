@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from epkit.blocks.founders import join_founders
 from epkit.checks import as_activations
-from epkit.clustering import join_founders
 from epkit.geometry import block_rows, directions, nearest
 from epkit.members import MemberCollector
 from epkit.sums import RegionSums

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epkit.blocks.products import full_precision, gamma
 from epkit.calibration import Calibration
 from epkit.checks import as_activations
 from epkit.clustering import LeaderClustering
 from epkit.geometry import COLUMNS, block_rows, directions, pairs_distance
-from epkit.products import full_precision, gamma
 
 
 @dataclass(frozen=True)

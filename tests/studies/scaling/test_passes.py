@@ -5,7 +5,8 @@ import torch
 from conftest import mixture
 
 import epkit
-from epkit.clustering import LeaderClustering, first_independent_set
+from epkit.blocks.founders import first_independent_set
+from epkit.clustering import LeaderClustering
 from epkit.geometry import directions, distances
 from epkit.studies.scaling.passes import earliest_within, independent_rounds, pass_over
 

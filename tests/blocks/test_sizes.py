@@ -1,10 +1,10 @@
-"""Tests of epkit.sizes: guesses give what asking gives, and one question is all they cost."""
+"""Tests of epkit.blocks.sizes: guesses give what asking gives; one question is all they cost."""
 
 import pytest
 import torch
 
-from epkit import sizes
-from epkit.sizes import LEAST, Sizes
+from epkit.blocks import sizes
+from epkit.blocks.sizes import LEAST, Sizes
 
 CPU = torch.device("cpu")
 

@@ -27,10 +27,13 @@ T = TypeVar("T")
 
 
 class Sizes:
-    """Sizes of one kind of block after another, on one device."""
+    """Sizes of one kind of block after another, on one device.
 
-    def __init__(self, device: torch.device) -> None:
-        self._always = device.type in ASKED
+    device : by default one that is asked for every size, whichever it is.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._always = device is None or device.type in ASKED
         self._asks = True
         self._last: dict[Hashable, int] = {}
         self._now: dict[Hashable, int | Tensor] = {}

@@ -1,4 +1,4 @@
-"""Tests of epkit.products: the band is a bound, and the session's settings come back."""
+"""Tests of epkit.blocks.products: the band is a bound, and the session's settings come back."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epkit import products
-from epkit.products import Operand, band, full_precision, gamma, proposed, top_two
+from epkit.blocks import products
+from epkit.blocks.products import Operand, band, full_precision, gamma, proposed, top_two
 
 
 def unit(x):
