@@ -17,8 +17,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from epkit.checks import whole
 from epkit.dictionary import Dictionary
 from epkit.files import write_text
@@ -60,10 +58,7 @@ def region_names(dictionary: Dictionary, text: StreamText) -> list[str]:
     order = members.random_distance.argsort(dim=1, stable=True)  # nan, where none is, comes last
     index = members.random_index.gather(1, order).cpu().numpy()
     there = index >= 0
-    low, at, _ = text.spans(index[there], 1)
-    said = text.texts(np.concatenate([text.tokens[at], text.tokens[low]]))
-    tokens, before = said[: len(at)], said[len(at) :]
-    before = ["" if first else b for first, b in zip(low == at, before, strict=True)]
+    tokens, before = text.with_before(index[there])
     ends = there.sum(axis=1).cumsum()
     starts = [0, *ends[:-1]]
     return [

@@ -101,3 +101,14 @@ class StreamText:
     def token_texts(self, index: np.ndarray) -> list[str]:
         """Texts of the tokens at stream positions: (M,) -> M strings."""
         return self.texts(self.tokens[self.places[index]])
+
+    def with_before(self, index: np.ndarray) -> tuple[list[str], list[str]]:
+        """Texts of the tokens at stream positions, and of those before: (M,) -> M and M strings.
+
+        "" where the window, its BOS left out, begins.
+        """
+        low, at, _ = self.spans(index, 1)
+        before = self.texts(self.tokens[low])
+        return self.texts(self.tokens[at]), [
+            "" if first else text for first, text in zip(low == at, before, strict=True)
+        ]

@@ -39,13 +39,7 @@ class Stop:
 
 def group_patterns(regions: Regions, groups: Sequence[np.ndarray]) -> list[SharedPattern]:
     """What the tokens at every group of stream positions share."""
-    found = []
-    for index in groups:
-        low, at, _ = regions.text.spans(index, 1)
-        tokens, before = (regions.texts(regions.text.tokens[place]) for place in (at, low))
-        before = ["" if a == b else text for a, b, text in zip(low, at, before, strict=True)]
-        found.append(shared_pattern(tokens, before))
-    return found
+    return [shared_pattern(*regions.text.with_before(index)) for index in groups]
 
 
 def walk(regions: Regions) -> list[Stop]:

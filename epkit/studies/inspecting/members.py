@@ -84,22 +84,14 @@ class Grouping:
 
 def member_tokens(text: StreamText, n: int) -> MemberTokens:
     """The tokens at and around the first n activations of a stream."""
-    place = text.places[:n]
-    token = np.array(text.texts(text.tokens[place]), dtype=object)
-    at, there = _beside(text, place, -1)
-    before = np.array(text.texts(text.tokens[at]), dtype=object)
-    after, followed = _beside(text, place, 1)
+    everything = np.arange(len(text.places))[:n]
+    token, before = (np.array(t, dtype=object) for t in text.with_before(everything))
+    _, place, end = text.spans(everything, 1)
+    followed = end > place + 1
+    after = np.where(followed, place + 1, place)
     return MemberTokens(
-        text.tokens[place], token, np.where(there, before, ""),
-        np.where(followed, text.tokens[after], -1),
-    )  # fmt: skip
-
-
-def _beside(text: StreamText, place: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places one step away, (M,), and whether an activation of the same window is there, (M,)."""
-    at = (place + step).clip(0, len(text.tokens) - 1)
-    there = (at == place + step) & (text.row[at] >= 0)
-    return at, there & (text.window(at) == text.window(place))
+        text.tokens[place], token, before, np.where(followed, text.tokens[after], -1)
+    )
 
 
 def group_members(

@@ -52,12 +52,9 @@ class StreamWords:
     @classmethod
     def of(cls, stream, tokenizer) -> "StreamWords":
         """The words of a stream that was read (`cached`), decoded once each."""
-        text, everything = StreamText(stream, TokenTexts(tokenizer)), np.arange(stream.n)
+        text = StreamText(stream, TokenTexts(tokenizer))
         document = stream.documents.cpu().numpy()[text.window(text.places)]
-        low, at, _ = text.spans(everything, 1)
-        before = np.array(text.texts(text.tokens[low]), dtype=object)
-        before[low == at] = ""
-        return cls.from_texts(text.token_texts(everything), before, document)
+        return cls.from_texts(*text.with_before(np.arange(stream.n)), document)
 
     @classmethod
     def from_texts(

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epkit.blocks.founders import independent_set
 from epkit.blocks.products import full_precision, gamma
+from epkit.blocks.sizes import Sizes
 from epkit.calibration import Calibration
 from epkit.checks import as_activations
 from epkit.clustering import LeaderClustering
@@ -92,13 +94,8 @@ def independent_rounds(u: Tensor, threshold: float) -> int:
     """Rounds in which all founders among rows (M, D) are known, when rounds run in parallel.
 
     In a round every row whose earlier neighbours are all decided is decided (Blelloch, Fineman and
-    Shun 2012). Distances in float32: this counts rounds and decides nothing.
+    Shun 2012), as `blocks.founders` does it.
     """
-    with full_precision():
-        earlier = (1 - u @ u.T <= threshold).float().tril_(-1)
-    founder, undecided, rounds = u.new_zeros(len(u)), u.new_ones(len(u)), 0
-    while undecided.any():
-        undecided = undecided * (earlier @ founder == 0)
-        founds = undecided * (earlier @ undecided == 0)
-        founder, undecided, rounds = founder + founds, undecided - founds, rounds + 1
-    return rounds
+    sizes, every = Sizes(), u.new_ones(len(u), dtype=torch.bool)
+    independent_set(u, threshold, every, sizes, "all")
+    return sizes.counted(("all", "rounds"))
