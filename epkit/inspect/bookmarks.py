@@ -19,6 +19,7 @@ import ipywidgets as w
 
 from epkit import files
 from epkit.checks import one_of
+from epkit.inspect.controls import Choices
 from epkit.inspect.regions import Regions
 from epkit.lm.text import as_html
 from epkit.members import KINDS
@@ -73,20 +74,15 @@ class Bookmarks(w.VBox):
     """
 
     def __init__(self, one_at_a_time: threading.RLock) -> None:
-        self._one_at_a_time = one_at_a_time
-        self._choose: Callable[[tuple], None] = lambda _: None
-        self._deaf = False
         self.kept: dict[tuple[int, float, int], dict] = {}
-        self.list = w.ToggleButtons(options=[])
-        self.list.add_class("epkit-list")
+        self.list = Choices(one_at_a_time, "epkit-list")
         self.links = w.HTML()
         super().__init__([self.links, self.list])
-        self.list.observe(self._chosen, "value")
         self._draw()
 
     def on_choose(self, act: Callable[[tuple], None]) -> None:
         """Call `act((layer, percentile, region))` when a bookmark is chosen."""
-        self._choose = act
+        self.list.on_choose(act)
 
     def toggle(self, regions: Regions, key: tuple[int, float], region: int) -> None:
         """Set a bookmark, or take it away."""
@@ -103,13 +99,12 @@ class Bookmarks(w.VBox):
         return path
 
     def _draw(self) -> None:
-        self._deaf = True
-        self.list.options = [
-            (f"layer {b['layer']}  p {b['percentile']:g}  {b['region']:>6}  {b['name']}", name)
-            for name, b in self.kept.items()
-        ]
-        self.list.value = None
-        self._deaf = False
+        with self.list.unheard():
+            self.list.options = [
+                (f"layer {b['layer']}  p {b['percentile']:g}  {b['region']:>6}  {b['name']}", name)
+                for name, b in self.kept.items()
+            ]
+            self.list.value = None
         rows, links = list(self.kept.values()), []
         for kind in KINDS_OF_FILE if rows else ():
             data = base64.b64encode(bookmarks_text(rows, kind).encode()).decode()
@@ -119,8 +114,3 @@ class Bookmarks(w.VBox):
         said = f"{len(rows)} bookmarked" + (f"; download as {told}" if rows else "")
         hint = as_html("or explorer.bookmarks.save('bookmarks.csv')")
         self.links.value = f'<div class="epkit-status">{said}, {hint}</div>'
-
-    def _chosen(self, change: dict) -> None:
-        with self._one_at_a_time:
-            if not self._deaf and change["new"] is not None:
-                self._choose(change["new"])

@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets as w
 
-from epkit.inspect.controls import choice, number_field
+from epkit.inspect.controls import Unheard, choice, number_field, status_html
 from epkit.inspect.counterpart import counterpart
 from epkit.inspect.listing import RegionList
 from epkit.inspect.panel import RegionPanel
-from epkit.lm.text import as_html
 
 
-class Compare:
+class Compare(Unheard):
     """The panel of the second region (`panel`), and what chooses it (`controls`).
 
     Parameters
@@ -37,7 +36,6 @@ class Compare:
     ) -> None:
         self._one_at_a_time, self._list_of = one_at_a_time, list_of
         self._changed: Callable[[], None] = lambda: None
-        self._deaf = False
         self._main: tuple[tuple[int, float], int] | None = None
         self.beside: tuple[int, float, int] | None = None
         others = [(f"layer {layer}, p {p:g}", (layer, p)) for layer, p in keys]
@@ -69,18 +67,16 @@ class Compare:
         """Put a region of any dictionary beside."""
         listed = self._list_of(key)
         region = listed.regions[region].index
-        self._deaf = True
-        self.what.value = "region" if key == self._main[0] else key
-        self.number.value = region
-        self._deaf = False
+        with self.unheard():
+            self.what.value = "region" if key == self._main[0] else key
+            self.number.value = region
         layer, percentile = key
         self._show(key, region, f"layer {layer}, p {percentile:g}, region {region}")
 
     def close_beside(self) -> None:
         """Nothing stands beside."""
-        self._deaf = True
-        self.what.value = "nothing"
-        self._deaf = False
+        with self.unheard():
+            self.what.value = "nothing"
         self.beside = None
         self.panel.layout.display = "none"
         self.panel.close_region()
@@ -104,7 +100,7 @@ class Compare:
         key = self._main[0]
         if region >= len(self._list_of(key).regions):
             last = len(self._list_of(key).regions) - 1
-            self.said.value = _line(f"regions are numbered 0 … {last:,}")
+            self.said.value = status_html(f"regions are numbered 0 … {last:,}")
             return
         self._show(key, region, f"region {region} of the same dictionary")
 
@@ -119,20 +115,15 @@ class Compare:
             other, why = counterpart(region, self._list_of(own).regions, there)
         except ValueError as error:
             self.close_beside()
-            self.said.value = _line(str(error))
+            self.said.value = status_html(str(error))
             return
         self._show(key, other, f"layer {key[0]}, p {key[1]:g}: {why}")
 
     def _show(self, key: tuple[int, float], region: int, told: str) -> None:
         self.beside = (*key, region)
-        self.panel.title.value = _line(f"Beside it: {told}")
+        self.panel.title.value = status_html(f"Beside it: {told}")
         self.panel.layout.display = ""
         self.panel.show(self._list_of(key).regions, region)
-        self._deaf = True
-        self.number.value = region
-        self._deaf = False
+        with self.unheard():
+            self.number.value = region
         self._changed()
-
-
-def _line(text: str) -> str:
-    return f'<div class="epkit-status" role="status">{as_html(text)}</div>'

@@ -3,6 +3,10 @@
 Does not know: what they do.
 """
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import ipywidgets as w
 
 from epkit.inspect.interest import MIN_MEMBERS
@@ -12,6 +16,46 @@ from epkit.lm.text import as_html
 
 TOOLS = ("map", "prompt", "steer", "compare", "bookmarks", "nothing")
 """What can stand above the list."""
+
+
+class Unheard:
+    """Something that changes its own controls without acting on the change."""
+
+    _deaf = False
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Changes of controls in here are nobody's choice."""
+        self._deaf = True
+        try:
+            yield
+        finally:
+            self._deaf = False
+
+
+class Choices(w.ToggleButtons, Unheard):
+    """Buttons of which somebody chooses one.
+
+    one_at_a_time : held while a choice is answered.
+    names : of its style classes.
+    """
+
+    def __init__(self, one_at_a_time: threading.RLock, *names: str, **look) -> None:
+        self._one_at_a_time = one_at_a_time
+        self._act: Callable[[object], None] = lambda _: None
+        super().__init__(options=[], **look)
+        for name in names:
+            self.add_class(name)
+        self.observe(self._chosen, "value")
+
+    def on_choose(self, act: Callable[[object], None]) -> None:
+        """Call `act(value)` when a button is chosen."""
+        self._act = act
+
+    def _chosen(self, change: dict) -> None:
+        with self._one_at_a_time:
+            if not self._deaf and change["new"] is not None:
+                self._act(change["new"])
 
 
 def choice(name: str, options: list[tuple[str, object]], value: object = None) -> w.ToggleButtons:
@@ -87,3 +131,9 @@ def column_heads() -> w.HTML:
 def key_hint() -> w.HTML:
     """What keys there are."""
     return w.HTML(f'<div class="epkit-status">{as_html(HINT)}</div>')
+
+
+def status_html(text: str, role: str = "status", name: str = "") -> str:
+    """A line that says how things stand; role "alert" interrupts whoever listens to the page."""
+    names = f"epkit-status {name}".strip()
+    return f'<div class="{names}" role="{role}">{as_html(text)}</div>'

@@ -69,7 +69,7 @@ class RegionExplorer(ExplorerView):
         self._history: list[int] = []
         self._rows, self._page, self.region = np.zeros(0, dtype=np.int64), 0, 0
         self._listen()
-        with self._unheard():
+        with self.unheard():
             self.query.value = search
             self.min_members.value = MIN_MEMBERS if min_members is None else min_members
             sort = sort or ("match" if search else "interest")
@@ -121,7 +121,7 @@ class RegionExplorer(ExplorerView):
 
     def _choose_layer(self, layer: int) -> None:
         options, before = self._percentiles(layer), self.percentile.value
-        with self._unheard():
+        with self.unheard():
             self.percentile.options = options
             self.percentile.value = before if (layer, before) in self._atlas else options[-1][1]
         self._open_dictionary()
@@ -156,7 +156,7 @@ class RegionExplorer(ExplorerView):
             self._say(str(error), alert=True)
             return
         if turn:
-            with self._unheard():
+            with self.unheard():
                 self.sort.value = "match" if self.query.value else "interest"
         self._order()
         self._say(line)  # what is said of the list is said when the list stands
@@ -171,7 +171,7 @@ class RegionExplorer(ExplorerView):
         pages = max(1, -(-len(rows) // PAGE))
         self._page = page = min(max(page, 0), pages - 1)
         shown = rows[page * PAGE : (page + 1) * PAGE]
-        with self._unheard():
+        with self.unheard():
             self.list.options = self._current.lines(shown)
             self.list.layout.display = "" if len(shown) else "none"
             self.list.value = self.region if self.region in shown else None
@@ -212,7 +212,7 @@ class RegionExplorer(ExplorerView):
         if not from_list and self.sort.value == "nearest":
             self._order()
         else:
-            with self._unheard():
+            with self.unheard():
                 values = [value for _, value in self.list.options]
                 self.list.value = region if region in values else None
         self._show()
@@ -226,7 +226,7 @@ class RegionExplorer(ExplorerView):
     def _go_to(self, place: tuple[int, float, int]) -> None:
         """Show a region of any dictionary."""
         layer, percentile, region = place
-        with self._unheard():
+        with self.unheard():
             self.layer.value = layer
             self.percentile.options = self._percentiles(layer)
             self.percentile.value = percentile
@@ -241,7 +241,7 @@ class RegionExplorer(ExplorerView):
 
     def _escape(self) -> None:
         if self.query.value:
-            with self._unheard():
+            with self.unheard():
                 self.query.value = ""
             self._search(turn=True)
         else:
@@ -251,7 +251,7 @@ class RegionExplorer(ExplorerView):
         self.back.disabled = not self._history
         self.panel.show(self.regions, self.region)
         self.compare.follow(self.key, self.region)
-        with self._unheard():
+        with self.unheard():
             self.jump.value = self.region
         self._show_tool()
         self._write_code()

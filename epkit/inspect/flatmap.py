@@ -12,9 +12,9 @@ from collections.abc import Callable
 import ipywidgets as w
 import numpy as np
 
+from epkit.inspect.controls import Choices, status_html
 from epkit.inspect.listing import RegionList
 from epkit.inspect.positions import map_places
-from epkit.lm.text import as_html
 
 SHOWN = 500
 """Regions that have a button."""
@@ -28,8 +28,6 @@ class RegionMap(w.VBox):
 
     def __init__(self, one_at_a_time: threading.RLock) -> None:
         self._one_at_a_time = one_at_a_time
-        self._choose: Callable[[int], None] = lambda _: None
-        self._deaf = False
         self._name = f"epkit-map-{id(self)}"
         self._places: dict[int, np.ndarray] = {}
         self._list: RegionList | None = None
@@ -37,18 +35,15 @@ class RegionMap(w.VBox):
         self._region = 0
         self.thread: threading.Thread | None = None
         self.said = w.HTML()
-        self.dots = w.ToggleButtons(options=[], layout={"display": "none"})
-        self.dots.add_class("epkit-map")
-        self.dots.add_class(self._name)
+        self.dots = Choices(one_at_a_time, "epkit-map", self._name, layout={"display": "none"})
         self.style_sheet, self.ring = w.HTML(), w.HTML()
         super().__init__([self.said, self.style_sheet, self.dots, self.ring])
         self.add_class("epkit-map-box")
         self.ring.add_class("epkit-ring-box")
-        self.dots.observe(self._chosen, "value")
 
     def on_choose(self, act: Callable[[int], None]) -> None:
         """Call `act(region)` when a dot is chosen."""
-        self._choose = act
+        self.dots.on_choose(act)
 
     def show(self, listed: RegionList, region: int) -> None:
         """Show a list's regions and which one is on show; the first time of a dictionary, soon."""
@@ -57,7 +52,7 @@ class RegionMap(w.VBox):
             self._draw()
         elif self.thread is None or not self.thread.is_alive():
             self.dots.layout.display = "none"
-            self._say("laying out the map, once …")
+            self.said.value = status_html("laying out the map, once …")
             self.thread = threading.Thread(target=self._lay_out, args=(listed,), daemon=True)
             self.thread.start()
 
@@ -75,15 +70,16 @@ class RegionMap(w.VBox):
         listed, places = self._list, self._places[id(self._list)]
         large = (listed.counts >= listed.min_members).nonzero()[0]
         shown = large[np.argsort(-listed.counts[large], kind="stable")][:SHOWN]
-        self._deaf = True
-        if self._drawn != (id(listed), listed.min_members):
-            self._drawn = (id(listed), listed.min_members)
-            names = listed.regions.names
-            self.dots.options = [("", int(k)) for k in shown]
-            self.dots.tooltips = [f"region {k}: {names[k]}, {listed.counts[k]:,}" for k in shown]
-            self.dots.layout.display = ""
-        self.dots.value = self._region if self._region in shown else None
-        self._deaf = False
+        with self.dots.unheard():
+            if self._drawn != (id(listed), listed.min_members):
+                self._drawn = (id(listed), listed.min_members)
+                names = listed.regions.names
+                self.dots.options = [("", int(k)) for k in shown]
+                self.dots.tooltips = [
+                    f"region {k}: {names[k]}, {listed.counts[k]:,}" for k in shown
+                ]
+                self.dots.layout.display = ""
+            self.dots.value = self._region if self._region in shown else None
         self._colour(shown, places)
         x, y = places[self._region]
         self.ring.value = (
@@ -104,15 +100,7 @@ class RegionMap(w.VBox):
             for i, k in enumerate(shown)
         ]
         self.style_sheet.value = f"<style>{''.join(rules)}</style>"
-        self._say(
+        self.said.value = status_html(
             f"The {len(shown):,} largest regions, near ones near; colour: interest, from blue to "
             "orange; faint: not found by the search; ring: the region on show"
         )
-
-    def _say(self, text: str) -> None:
-        self.said.value = f'<div class="epkit-status" role="status">{as_html(text)}</div>'
-
-    def _chosen(self, change: dict) -> None:
-        with self._one_at_a_time:
-            if not self._deaf and change["new"] is not None:
-                self._choose(change["new"])

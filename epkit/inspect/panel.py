@@ -15,9 +15,9 @@ import ipywidgets as w
 
 from epkit.inspect.bands import in_bands
 from epkit.inspect.card import Link, card_html
+from epkit.inspect.controls import status_html
 from epkit.inspect.facts import LINKS
 from epkit.inspect.regions import Regions
-from epkit.lm.text import as_html
 
 TOLD = 20
 """Steps after which is said how far the count has come."""
@@ -102,7 +102,7 @@ class RegionPanel(w.VBox):
                 await asyncio.sleep(0.01)  # clicks that came meanwhile are answered here
         except (RuntimeError, ValueError) as error:
             said = f"the contexts could not be coloured: {error}"
-            self.card.value += f'<div class="epkit-status" role="alert">{as_html(said)}</div>'
+            self.card.value += status_html(said, "alert")
 
     def _tell(self, regions: Regions) -> None:
         """Say how far the count of all activations has come."""

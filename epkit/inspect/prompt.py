@@ -9,6 +9,7 @@ from collections.abc import Callable
 import ipywidgets as w
 import torch
 
+from epkit.inspect.controls import Choices
 from epkit.inspect.regions import Regions
 from epkit.lm.activations import ActivationStream
 from epkit.lm.chunks import Chunk
@@ -33,8 +34,6 @@ class PromptTokens(w.VBox):
         self._model = model if isinstance(model, LanguageModel) else None
         self._regions: Regions | None = None
         self._found: torch.Tensor | None = None
-        self._choose: Callable[[int], None] = lambda _: None
-        self._deaf = False
         self._name = f"epkit-prompt-{id(self)}"
         self.text = w.Text(
             placeholder="type a prompt, press Enter, then choose one of its tokens",
@@ -46,17 +45,15 @@ class PromptTokens(w.VBox):
         )
         if self._model is None:
             self.text.placeholder = "a prompt needs the model; only its tokenizer was given"
-        self.tokens = w.ToggleButtons(options=[], layout={"display": "none"})
-        self.tokens.add_class("epkit-prompt")
-        self.tokens.add_class(self._name)
+        names = ("epkit-prompt", self._name)
+        self.tokens = Choices(one_at_a_time, *names, layout={"display": "none"})
         self.colours = w.HTML(layout={"display": "none"})
         super().__init__([self.text, self.tokens, self.colours])
         self.text.observe(lambda _: self._show(), "value")
-        self.tokens.observe(self._chosen, "value")
 
     def on_choose(self, act: Callable[[int], None]) -> None:
         """Call `act(region)` when a token is chosen."""
-        self._choose = act
+        self.tokens.on_choose(lambda i: act(int(self._found[i])))
 
     def assign_to(self, regions: Regions) -> None:
         """Show the prompt's tokens in the regions of another dictionary."""
@@ -69,13 +66,12 @@ class PromptTokens(w.VBox):
 
     def _read_and_fill(self) -> None:
         chunk = self._read(self.text.value) if self.text.value else None
-        self._deaf = True
-        if chunk is None:
-            self.tokens.layout.display = "none"
-        else:
-            self._fill(chunk)
-            self.tokens.layout.display = ""
-        self._deaf = False
+        with self.tokens.unheard():
+            if chunk is None:
+                self.tokens.layout.display = "none"
+            else:
+                self._fill(chunk)
+                self.tokens.layout.display = ""
 
     def _read(self, prompt: str) -> Chunk:
         layer = self._regions.dictionary.metadata["layer"]
@@ -101,11 +97,6 @@ class PromptTokens(w.VBox):
             for i, (k, gap) in enumerate(zip(region, distance, strict=True))
         ]
         self.colours.value = f"<style>{' '.join(rules)}</style>"
-
-    def _chosen(self, change: dict) -> None:
-        with self._one_at_a_time:
-            if not self._deaf and change["new"] is not None:
-                self._choose(int(self._found[change["new"]]))
 
 
 def _look(region: int, distance: float, threshold: float) -> str:

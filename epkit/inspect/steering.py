@@ -9,6 +9,7 @@ import threading
 import ipywidgets as w
 import torch
 
+from epkit.inspect.controls import status_html
 from epkit.inspect.regions import Regions
 from epkit.interventions import Edits, ablate, steer, typical_norm
 from epkit.lm.activations import ActivationStream
@@ -43,7 +44,7 @@ class SteerPanel(w.VBox):
         super().__init__([self.text, w.HBox([self.alpha, self.write]), self.said])
         self.write.on_click(lambda _: self._start())
         if self._model is None:
-            self._say("Steering needs the model; only its tokenizer was given.")
+            self.said.value = status_html("Steering needs the model; only its tokenizer was given.")
 
     def show(self, regions: Regions, region: int) -> None:
         """Steer with another region from now on."""
@@ -54,7 +55,7 @@ class SteerPanel(w.VBox):
         if self._on_show is None or (self.thread and self.thread.is_alive()):
             return
         self.write.disabled = True
-        self._say("writing …")
+        self.said.value = status_html("writing …")
         asked = (*self._on_show, self.text.value, self.alpha.value)
         self.thread = threading.Thread(target=self._write, args=asked, daemon=True)
         self.thread.start()
@@ -68,12 +69,9 @@ class SteerPanel(w.VBox):
             )
             self.said.value = f'<table class="epkit-written">{lines}</table>'
         except (ValueError, TypeError, RuntimeError) as error:
-            self._say(str(error))
+            self.said.value = status_html(str(error))
         finally:
             self.write.disabled = False
-
-    def _say(self, text: str) -> None:
-        self.said.value = f'<div class="epkit-status" role="status">{as_html(text)}</div>'
 
 
 def continuations(

@@ -9,8 +9,7 @@ Does not know: what a click does.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import ipywidgets as w
@@ -28,12 +27,11 @@ from epkit.inspect.regions import Regions
 from epkit.inspect.steering import SteerPanel
 from epkit.lm.lens import LogitLens
 from epkit.lm.store import ActivationSet
-from epkit.lm.text import as_html
 
 STYLE = (Path(__file__).parent / "assets" / "explorer.css").read_text(encoding="utf-8")
 
 
-class ExplorerView(w.VBox):
+class ExplorerView(w.VBox, controls.Unheard):
     """The widgets of an explorer that opens the dictionary `key` of an atlas."""
 
     def __init__(
@@ -48,7 +46,6 @@ class ExplorerView(w.VBox):
         self._lens, self._activations = lens, activations
         self._lists: dict[tuple[int, float], RegionList] = {}
         self._one_at_a_time = threading.RLock()
-        self._deaf = False
         self._make_controls(key)
         self._make_tools()
         super().__init__([w.HTML(f"<style>{STYLE}</style>"), *self._layout()])
@@ -126,8 +123,7 @@ class ExplorerView(w.VBox):
 
     def _say(self, text: str, alert: bool = False) -> None:
         role = "alert" if alert else "status"
-        said = f'<div class="epkit-status epkit-said" role="{role}">{as_html(text)}</div>'
-        self.status.value = said
+        self.status.value = controls.status_html(text, role, "epkit-said")
 
     # ---- what is heard
 
@@ -148,12 +144,3 @@ class ExplorerView(w.VBox):
                 act(value)
 
         return alone
-
-    @contextmanager
-    def _unheard(self) -> Iterator[None]:
-        """Change controls without acting on the change."""
-        self._deaf = True
-        try:
-            yield
-        finally:
-            self._deaf = False
