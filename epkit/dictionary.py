@@ -244,16 +244,12 @@ class Dictionary:
         }
         columns = {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in columns.items()}
         if tokenizer is not None:
-            columns["top_tokens"] = self._top_tokens(tokenizer)
+            if self.members is None:
+                raise ValueError(
+                    "there are no members to take tokens of: use what epkit.build made"
+                )
+            columns["top_tokens"] = self.members.closest_tokens(tokenizer)
         return pandas.DataFrame({"region": range(len(self))} | columns)
-
-    def _top_tokens(self, tokenizer) -> list[list[str]]:
-        if self.members is None:
-            raise ValueError("there are no members to take tokens of: use what epkit.build made")
-        index = self.members.closest_index
-        ids = self.members.token_of(index.clamp(min=0))
-        rows = (row[at >= 0].tolist() for row, at in zip(ids, index, strict=True))
-        return [[tokenizer.decode([i]) for i in dict.fromkeys(row)] for row in rows]
 
     def to(self, device: str | torch.device) -> "Dictionary":
         """The same dictionary with its tensors on a device (members stay on the CPU)."""

@@ -61,6 +61,13 @@ def pages_dir() -> Path:
     return Path(os.environ.get(PAGES) or "runs")
 
 
+def shipped(name: str) -> Path:
+    """What comes with the kit: inside the installed package, or in `data/` of a checkout."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "data" / name
+    return packaged if packaged.exists() else package.parent / "data" / name
+
+
 def cache_dir() -> Path:
     """The cache folder: `EPKIT_CACHE`, else `data/cache` of a checkout, else `~/.cache/epkit`."""
     if os.environ.get("EPKIT_CACHE"):

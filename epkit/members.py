@@ -61,6 +61,13 @@ class Members:
             raise ValueError(f"index holds a position outside 0 … {len(places) - 1}")
         return self.tokens[places[index.to(places.device).long()]].to(index.device)
 
+    def closest_tokens(self, tokenizer) -> list[list[str]]:
+        """Per region the distinct tokens of its closest members, nearest first, as texts."""
+        index = self.closest_index
+        ids = self.token_of(index.clamp(min=0))
+        rows = (row[at >= 0].tolist() for row, at in zip(ids, index, strict=True))
+        return [[tokenizer.decode([i]) for i in dict.fromkeys(row)] for row in rows]
+
     def context(self, index: int, width: int = 12) -> tuple[list[int], int, list[int]]:
         """Token ids before, at and after a stream position, within its window, BOS left out."""
         places = self._places()

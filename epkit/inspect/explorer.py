@@ -14,7 +14,7 @@ import numpy as np
 
 from epkit import checks
 from epkit.atlas import Atlas
-from epkit.inspect.interest import MIN_MEMBERS, dictionary_to_open
+from epkit.inspect.interest import MIN_MEMBERS, dictionary_to_open, most_interesting
 from epkit.inspect.listing import PAGE, SORTS
 from epkit.inspect.panel import running_loop
 from epkit.inspect.regions import Regions
@@ -137,7 +137,8 @@ class RegionExplorer(ExplorerView):
         )
         self._history.clear()
         if region is None:
-            region = self._current.most_interesting()
+            listed = self._current
+            region = most_interesting(listed.counts, listed.interest, listed.min_members)
         self.region = self.regions[region].index
         self.prompt.assign_to(self.regions)
         self._search()

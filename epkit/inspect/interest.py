@@ -45,6 +45,16 @@ def interest(regions: Regions) -> np.ndarray:
     return (alike * varied * spread * inner.sum(1) / kept).astype(np.float32)
 
 
+def most_interesting(counts: np.ndarray, score: np.ndarray, min_members: int) -> int:
+    """The region to begin with: the most interesting that is large enough, else the largest.
+
+    counts, score : (K,) members and `interest`.
+    """
+    score = np.where(counts >= min_members, score, -1)
+    best = int(score.argmax())
+    return best if score[best] > 0 else int(counts.argmax())
+
+
 def _words(regions: Regions) -> np.ndarray:
     """A number for the word of every token id of the stream, capitals and outer spaces aside."""
     ids = np.unique(regions.text.tokens)

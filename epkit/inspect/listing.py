@@ -140,9 +140,3 @@ class RegionList:
     def _promoted(self, region: int) -> str:
         ids = self.regions.promoted.of(np.array([region])).promoted[0]
         return " ".join(label_of(t) for t in self.regions.texts(ids[:5]))
-
-    def most_interesting(self) -> int:
-        """The region to begin with: the most interesting that is large enough, else the largest."""
-        score = np.where(self.counts >= self.min_members, self.interest, -1)
-        best = int(score.argmax())
-        return best if score[best] > 0 else int(self.counts.argmax())

@@ -14,7 +14,7 @@ from epkit.inspect.background import REACH
 from epkit.inspect.card import COLOUR_NOTES, TITLES
 from epkit.inspect.evidence import context_cosines, context_regions, nearest_exemplars
 from epkit.inspect.facts import EXEMPLAR_WIDTH, LINKS
-from epkit.inspect.interest import MIN_MEMBERS, interest
+from epkit.inspect.interest import MIN_MEMBERS, interest, most_interesting
 from epkit.inspect.positions import map_places
 from epkit.inspect.regions import Regions
 from epkit.lm.lens import LogitLens
@@ -48,13 +48,12 @@ def page_data(regions: Regions, contexts: int, show: bool) -> dict:
     lens = regions.promoted.of(np.arange(len(regions)))
     words: dict[str, int] = {}
     score = interest(regions)
-    best = np.where(d.counts.cpu().numpy() >= MIN_MEMBERS, score, -1)
     return {
         "about": {k: d.metadata[k] for k in ("model", "layer", "percentile") if k in d.metadata},
         "n": d.n,
         "threshold": d.threshold,
         "least": MIN_MEMBERS,
-        "first": int(best.argmax() if best.max() > 0 else d.counts.argmax()),
+        "first": most_interesting(d.counts.cpu().numpy(), score, MIN_MEMBERS),
         "texts": packed.texts,
         "stream": packed.tokens,
         "positions": packed.positions,

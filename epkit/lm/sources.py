@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from epkit.files import cache_dir, move_folder
+from epkit.files import cache_dir, move_folder, shipped
 from epkit.lm.wheels import Wheel, join, unpack
 
 STALE_SECONDS = 24 * 3600
@@ -90,9 +90,7 @@ class Source:
 
 def table_path() -> Path:
     """The table: inside the installed package, or in `data/` of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    packaged = package / "data" / "sources.toml"
-    return packaged if packaged.is_file() else package.parent / "data" / "sources.toml"
+    return shipped("sources.toml")
 
 
 @functools.cache

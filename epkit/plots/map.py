@@ -14,11 +14,10 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from epkit.checks import one_of, whole
 from epkit.dictionary import Dictionary
+from epkit.inspect.positions import tsne
 from epkit.plots.labels import drawable, place_labels
 
 COLOURS = {"size": "members", "coherence": "coherence"}
@@ -85,12 +84,7 @@ def flat_places(
         raise ValueError(f"a map needs at least three regions, got {len(x)}; lower min_members")
     if method == "pca":
         return PCA(2, svd_solver="full").fit_transform(x)
-    # Squared chords of unit rows are twice the cosine distances; 50 axes make t-SNE quick.
-    x = PCA(min(50, *x.shape), svd_solver="full").fit_transform(x)
-    perplexity = min(30, (len(x) - 1) / 3)
-    # One thread gives the same map every time, and on a shared machine gives it sooner.
-    with threadpool_limits(1):
-        return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(x)
+    return tsne(x, seed=seed)
 
 
 def _eligible(dictionary: Dictionary, min_members: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import Tensor
 from epkit.clustering import LeaderClustering
 from epkit.scale.connection import connected, ray
 from epkit.scale.epochs import UNKNOWN, new_speeds
-from epkit.scale.shard import Founded, Key, Settled, Shard
+from epkit.scale.shard import Founded, Key, Settled, Shard, known_of
 
 RayTaskError = ray.exceptions.RayTaskError
 LOST = tuple(
@@ -142,13 +142,9 @@ class RayCrew:
                 )
 
     def _made(self) -> object:
-        parts = self._parts
-        centres = {layer: part.centre for (layer, _), part in parts.items()}
-        thresholds = {key: part.threshold for key, part in parts.items()}
-        known = {key: part.exemplars for key, part in parts.items()}
         actor = ray.remote(num_cpus=1, num_gpus=int(self._gpu))(_Actor)
         device = "cuda" if self._gpu else "cpu"
-        shard = (packed(centres), thresholds, packed(known), device, self._seed)
+        shard = (*packed(known_of(self._parts)), device, self._seed)
         return actor.remote(shard, self._reader)
 
     def _stop(self) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from epkit.blocks.founders import join_founders
 from epkit.checks import as_activations
+from epkit.clustering import LeaderClustering
 from epkit.geometry import block_rows, directions, nearest
 from epkit.members import MemberCollector
 from epkit.sums import RegionSums
@@ -71,6 +72,11 @@ class Shard:
         self._u: dict[int, Tensor] = {}
         self._nearest: dict[Key, tuple[Tensor, Tensor]] = {}
 
+    @classmethod
+    def of(cls, parts: Mapping[Key, LeaderClustering], device: str = "cpu") -> "Shard":
+        """A shard that keeps no members and knows what clusterings have founded so far."""
+        return cls(*known_of(parts), device)
+
     @torch.inference_mode(False)
     def find(self, start: int, rows: Mapping[int, Tensor]) -> dict[Key, Founded]:
         """The misses of {layer: (n, D) activations}, which begin at stream position `start`.
@@ -126,6 +132,15 @@ class Shard:
             collector.update(self._start, slot, distance.float(), len(touched))
             members = collector.state()
         return Settled(touched.cpu(), sums.table.cpu(), members)
+
+
+def known_of(
+    parts: Mapping[Key, LeaderClustering],
+) -> tuple[dict[int, Tensor], dict[Key, float], dict[Key, Tensor]]:
+    """Centres, thresholds and exemplars of clusterings, as a `Shard` is made from them."""
+    centres = {layer: part.centre for (layer, _), part in parts.items()}
+    thresholds = {key: part.threshold for key, part in parts.items()}
+    return centres, thresholds, {key: part.exemplars for key, part in parts.items()}
 
 
 def _nearest(u: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from epkit import files
 from epkit.dictionary import Dictionary
 from epkit.files import read_tensors
 from epkit.inspect.regions import Regions
@@ -31,9 +32,7 @@ EP, RANDOM = "EP", "random exemplar"
 
 def shipped_folder() -> Path:
     """Where it lies: inside the installed package, or in `data/` of a checkout."""
-    package = Path(__file__).resolve().parents[2]
-    packaged = package / "data" / "first_look"
-    return packaged if packaged.is_dir() else package.parent / "data" / "first_look"
+    return files.shipped("first_look")
 
 
 class KeptTexts:

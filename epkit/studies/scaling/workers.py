@@ -81,10 +81,7 @@ class _ClockedCrew:
 
     def __init__(self, parts: dict[Key, LeaderClustering], size: int) -> None:
         self.size, self.speeds, self.all, self.slowest = size, [1.0] * size, 0.0, 0.0
-        centres = {layer: part.centre for (layer, _), part in parts.items()}
-        thresholds = {key: part.threshold for key, part in parts.items()}
-        known = {key: part.exemplars for key, part in parts.items()}
-        self._shards = [Shard(centres, thresholds, known, "cpu") for _ in range(size)]
+        self._shards = [Shard.of(parts) for _ in range(size)]
 
     def find(self, starts: Sequence[int], parts: Sequence) -> list:
         return self._timed(lambda i: self._shards[i].find(starts[i], parts[i]))
