@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from epkit.build import build_from
 from epkit.lm.activations import ActivationStream
-from epkit.lm.models import LanguageModel, wrap_model
+from epkit.lm.models import LanguageModel, best_dtype, wrap_model
 
 SHAPES = {
     "gemma-2-2b": {
@@ -36,14 +36,11 @@ LETTERS = 2000
 
 
 def random_gemma(shape: str, device: torch.device) -> LanguageModel:
-    """A model of a shape, in bfloat16 on a card that has it, float16 on others, float32 on CPUs."""
+    """A model of a shape, in the dtype that `load_model` takes on the device."""
     config = transformers.Gemma2Config(**SHAPES[shape])
     torch.manual_seed(0)
     with device:
-        module = transformers.Gemma2ForCausalLM(config)
-    if device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)
-        module = module.to(torch.bfloat16 if native else torch.float16)
+        module = transformers.Gemma2ForCausalLM(config).to(best_dtype(device))
     vocabulary = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(vocabulary)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -94,7 +94,7 @@ def load_model(
             f"name must be a name of the sources table, a folder or a hub id, got {name!r}"
         )
     device = _best_device() if device is None else checks.device(device)
-    dtype = _checked_dtype(dtype) or _best_dtype(device)
+    dtype = _checked_dtype(dtype) or best_dtype(device)
     found = weights.locate(str(name), source)
     try:
         with weights.quiet():
@@ -220,7 +220,8 @@ def _best_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _best_dtype(device: torch.device) -> torch.dtype:
+def best_dtype(device: torch.device) -> torch.dtype:
+    """The dtype that `load_model` takes on a device where none is given; it says why."""
     if device.type != "cuda":
         return torch.float32
     with torch.cuda.device(device):

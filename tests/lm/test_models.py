@@ -180,9 +180,9 @@ def test_bfloat16_is_chosen_where_the_card_computes_in_it(monkeypatch, real, dty
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
-    assert models._best_dtype(torch.device("cuda")) == dtype
+    assert models.best_dtype(torch.device("cuda")) == dtype
     assert asked == [False]
-    assert models._best_dtype(torch.device("cpu")) == torch.float32
+    assert models.best_dtype(torch.device("cpu")) == torch.float32
 
 
 def test_weights_that_are_damaged(folder):

@@ -3,7 +3,6 @@
 Does not know: HTML, widgets.
 """
 
-import warnings
 from dataclasses import dataclass
 
 from epkit.controls import matched_regions
@@ -46,9 +45,7 @@ def edits_compared(look: Look, region: int, prompt: str, push: float = PUSH) -> 
     }
     found = []
     for what, edit in edits.items():
-        with warnings.catch_warnings():  # some models warn of how transformers itself calls them
-            warnings.filterwarnings("ignore", ".*past_key_values", FutureWarning)
-            (answer,) = generate(look.model, [prompt], edit, max_new_tokens=NEW_TOKENS)
+        (answer,) = generate(look.model, [prompt], edit, max_new_tokens=NEW_TOKENS)
         found.append(Edited(what, look.model.tokenizer.decode(answer.answer)))
     return found
 
