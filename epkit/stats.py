@@ -29,14 +29,21 @@ Values = Arrays | Sequence[float]
 
 
 class Interval(NamedTuple):
-    """A value and the limits of its interval."""
+    """A value and the limits of its interval.
+
+    As text "0.500 [0.400, 0.600]"; a format is that of all three numbers: f"{interval:.0%}".
+    """
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return format(self, ".3f")
+
+    def __format__(self, spec: str) -> str:
+        value, low, high = (format(number, spec or ".3f") for number in self)
+        return f"{value} [{low}, {high}]"
 
 
 def bootstrap_mean(values: Values, **options) -> Interval:

@@ -381,3 +381,10 @@ def test_errors_are_one_sentence(call, said):
     with pytest.raises(ValueError, match=said) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_an_interval_is_written_in_the_format_of_its_numbers():
+    interval = Interval(0.5, 0.25, 0.75)
+    assert str(interval) == f"{interval}" == "0.500 [0.250, 0.750]"
+    assert f"{interval:.0%}" == "50% [25%, 75%]"
+    assert f"{interval:+.2f}" == "+0.50 [+0.25, +0.75]"

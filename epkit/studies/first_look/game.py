@@ -67,7 +67,7 @@ def score_text(right: int, n: int) -> str:
 
 def rule_text(score: Interval) -> str:
     """What the rule's score says about EP's regions and random exemplars'."""
-    said = f"{score.value:.0%} [{score.low:.0%}, {score.high:.0%}]"
+    said = f"{score:.0%}"
     if score.low > 0.5:
         what = "EP's regions look a little more alike than random exemplars'"
         return f"Saying “EP” when members share something scores {said}: {what}."

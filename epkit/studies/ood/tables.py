@@ -23,13 +23,13 @@ TITLES = {
 def short(cell: Interval | float | str) -> str:
     """A cell with two digits: an interval with its limits, text as it is, nothing for a gap."""
     if isinstance(cell, Interval):
-        return "{:.2f} [{:.2f}, {:.2f}]".format(*cell)
+        return f"{cell:.2f}"
     return cell if isinstance(cell, str) else "" if pd.isna(cell) else f"{cell:.2f}"
 
 
 def signed_interval(cell: Interval) -> str:
     """A difference with three digits and its sign, with its limits."""
-    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*cell)
+    return f"{cell:+.3f}"
 
 
 def corpus_table(texts: Mapping[str, Sequence[Document]], tokens: int) -> pd.DataFrame:

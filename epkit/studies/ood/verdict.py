@@ -114,7 +114,7 @@ class OODFindings:
         shares = ", ".join(f"{name} {whole[name].value:.0%}" for name in self.corpora)
         return (
             f"The monitor, asked for {self.asked:g}, flags {found.count} of {found.n} fresh texts "
-            f"({found.rate.value:.3f} [{found.rate.low:.3f}, {found.rate.high:.3f}]) and, of texts "
+            f"({found.rate:.3f}) and, of texts "
             f"of {self.text_tokens} tokens, {shares}."
         )
 

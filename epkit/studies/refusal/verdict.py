@@ -24,7 +24,7 @@ ALPHA = 0.05
 
 def brief(interval: Interval) -> str:
     """Two digits, limits in brackets."""
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval:.2f}"
 
 
 @dataclass(frozen=True, eq=False)

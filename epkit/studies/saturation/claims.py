@@ -61,7 +61,7 @@ class Claim(NamedTuple):
 
 def ratio_text(interval: Interval) -> str:
     """A ratio and its limits, with two decimals."""
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval:.2f}"
 
 
 def depth_ratio(

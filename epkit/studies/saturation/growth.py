@@ -124,7 +124,7 @@ class GrowthState:
     def __str__(self) -> str:
         if self.state == "revisits":
             return f"revisits: {self.revisited:.0%} of the second half was read before"
-        gain = f"{self.gain.value:.0%} [{self.gain.low:.0%}, {self.gain.high:.0%}]"
+        gain = f"{self.gain:.0%}"
         return f"{self.state}: the second half added {gain}"
 
 
