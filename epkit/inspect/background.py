@@ -7,6 +7,7 @@ Does not know: HTML, widgets, members.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,18 @@ WINDOWS, TOKENS = 24, 64
 
 REACH = 3
 """The background is drawn up to this many thresholds."""
+
+
+class Drawn(NamedTuple):
+    """Distances of the drawn activations to an exemplar.
+
+    bars : in bins as wide as those of the members, up to `REACH` thresholds; farther ones are left
+        out. median. inside : share within the threshold.
+    """
+
+    bars: list[int]
+    median: float
+    inside: float
 
 
 class Background:
@@ -73,26 +86,27 @@ class Background:
         x = self._source.fetch(np.concatenate(parts))
         self.directions = self._dictionary.directions(x[x.isfinite().all(dim=1)]).cpu()
 
-    def bars(self, region: int) -> list[int]:
-        """Their distances to an exemplar in bins as wide as those of the members, up to `REACH`
-        thresholds; farther ones are left out. Empty where nothing is drawn."""
+    def of(self, region: int) -> Drawn | None:
+        """What the drawn activations are to an exemplar; None where nothing is drawn."""
         if self.directions is None:
-            return []
-        gap = self.gaps(region) / max(self._dictionary.threshold, 1e-9) * BINS
-        return gap.long().bincount(minlength=REACH * BINS)[: REACH * BINS].tolist()
+            return None
+        exemplar = self._dictionary.exemplars[region : region + 1].cpu()
+        gap, threshold = distances(self.directions, exemplar)[:, 0], self._dictionary.threshold
+        slot = (gap / max(threshold, 1e-9) * BINS).long()
+        bars = slot.bincount(minlength=REACH * BINS)[: REACH * BINS].tolist()
+        return Drawn(bars, float(gap.median()), float((gap <= threshold).float().mean()))
+
+    def bars(self, region: int) -> list[int]:
+        """`Drawn.bars`, empty where nothing is drawn."""
+        drawn = self.of(region)
+        return [] if drawn is None else drawn.bars
 
     def said(self, region: int) -> str:
         """How far they lie, in a sentence."""
-        if self.directions is None:
+        drawn = self.of(region)
+        if drawn is None:
             return "" if self._source is None else "random activations are being drawn …"
-        gap = self.gaps(region)
-        inside = float((gap <= self._dictionary.threshold).float().mean())
         return (
-            f"grey: {len(gap):,} random activations, median {float(gap.median()):.2f}, "
-            f"{inside:.1%} within θ"
+            f"grey: {len(self.directions):,} random activations, median {drawn.median:.2f}, "
+            f"{drawn.inside:.1%} within θ"
         )
-
-    def gaps(self, region: int) -> torch.Tensor:
-        """Their distances to an exemplar: (S,) float32."""
-        exemplar = self._dictionary.exemplars[region : region + 1].cpu()
-        return distances(self.directions, exemplar)[:, 0]

@@ -189,20 +189,14 @@ def _background(regions: Regions) -> dict | None:
     background, d = regions.background, regions.dictionary
     if background.directions is None:
         return None
-    bars, median, inside = [], [], []
-    for k in range(len(d)):
-        gap = background.gaps(k)
-        median.append(float(gap.median()))
-        inside.append(float((gap <= d.threshold).float().mean()))
-        counts = np.array(background.bars(k))
-        height = np.rint(35 * counts / max(counts.max(), 1)).astype(int)
-        bars.append("".join(SIGNS[h] for h in height))
+    drawn = [background.of(k) for k in range(len(d))]
+    heights = [np.rint(35 * np.array(x.bars) / max(*x.bars, 1)).astype(int) for x in drawn]
     return {
-        "bars": bars,
+        "bars": ["".join(SIGNS[h] for h in height) for height in heights],
         "reach": REACH,
         "n": len(background.directions),
-        "median": np.round(median, 3).tolist(),
-        "inside": np.round(inside, 4).tolist(),
+        "median": np.round([x.median for x in drawn], 3).tolist(),
+        "inside": np.round([x.inside for x in drawn], 4).tolist(),
     }
 
 
