@@ -109,3 +109,17 @@ def until(browser, script: str, *arguments, seconds: float = 60):
             return found
         time.sleep(0.1)
     raise AssertionError(f"waited {seconds:g} s in vain for: {script}")
+
+
+def at(browser, place: str, act):
+    """What `act` returns of the element at a place, found again when it is drawn anew meanwhile.
+
+    A card is drawn twice: at once, and when the rest about its region is known.
+    """
+    exceptions = pytest.importorskip("selenium.common.exceptions")
+    for _ in range(20):
+        try:
+            return act(browser.find_element("css selector", place))
+        except exceptions.StaleElementReferenceException:
+            time.sleep(0.1)
+    raise AssertionError(f"{place} was drawn anew whenever it was looked at")

@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from browser import TOKEN, chromium, jupyterlab, until
+from browser import TOKEN, at, chromium, jupyterlab, until
 from region_examples import HOSTILE, IMAGE, LONG, SCRIPT, WORDS, WordTokenizer, example_dictionary
 
 from epkit.inspect.card import Link, card_html
@@ -141,8 +141,13 @@ def test_a_dot_of_the_map_leads_to_its_region(explorer):
     region = dots[7].get_attribute("title").split()[1].rstrip(":")
     explorer.execute_script("arguments[0].click()", dots[7])
     until(explorer, f"{SHOWN} === '{region}'")
-    explorer.find_element("css selector", ".epkit-card summary").click()
-    assert explorer.find_element("css selector", ".epkit-card .ep-wide").is_displayed()
+    # A fold that is opened while the card is drawn anew closes: opened until its text is on show.
+    until(
+        explorer,
+        "const fold = document.querySelector('.epkit-card summary').parentElement;"
+        "if (!fold.open) fold.querySelector('summary').click();"
+        "return fold.open && document.querySelector('.epkit-card .ep-wide').checkVisibility()",
+    )
 
 
 def test_a_second_region_stands_beside(explorer):
@@ -197,7 +202,7 @@ def test_text_stands_out_in_both_themes(explorer, theme):
     light = theme.endswith("Light")
     until(explorer, f"return document.body.dataset.jpThemeLight === '{str(light).lower()}'")
     for place in (".epkit-card", ".epkit-card mark", ".epkit-list button", ".epkit-prompt button"):
-        colour = explorer.find_element("css selector", place).value_of_css_property("color")
+        colour = at(explorer, place, lambda shown: shown.value_of_css_property("color"))
         red, green, blue, *_ = (float(x) for x in colour.split("(")[1].rstrip(")").split(","))
         assert (max(red, green, blue) < 100) == light, (place, colour)
 
@@ -513,7 +518,7 @@ def test_notebook_shows_its_explorer(browser, tmp_path):
         region = token.get_attribute("title").split()[1]
         token.click()
         until(browser, f"{SHOWN} === '{region}'")
-        card = browser.find_element("css selector", ".epkit-card").text
+        card = at(browser, ".epkit-card", lambda shown: shown.text)
         for title in ("members", "coherence", "Exemplar", "Promoted next tokens", "Distances"):
             assert title in card
 
