@@ -1,6 +1,6 @@
 # `make run` and `make test` (see `make help`) on a machine with Python 3.11 or newer, git and make.
-#   make run PROFILE=gemma-2-2b          another profile
-#   make run ARGS="--only 01 --fresh"    further arguments of epkit.run
+#   make all PROFILE=gemma-2-2b          another profile
+#   make all ARGS="--only 05 --fresh"    further arguments of epkit.run
 #   make run PYTHON=python3.12           another Python for the environment
 #   make test WORKERS=1                  one process at a time, for a machine with little memory
 
@@ -29,17 +29,23 @@ export OMP_WAIT_POLICY = PASSIVE
 export MALLOC_MMAP_THRESHOLD_ = 4294967296
 export MALLOC_TRIM_THRESHOLD_ = 17179869184
 
-.PHONY: help run test unit wheel check clean
+.PHONY: help run all test site unit wheel check clean
 
 help:
-	@echo "make run    install into .venv and execute every notebook into runs/$(PROFILE)/"
+	@echo "make run    install into .venv and execute the first three notebooks into runs/$(PROFILE)/"
+	@echo "make all    execute every notebook into runs/$(PROFILE)/"
 	@echo "make test   the unit tests, and every notebook's outputs against what is committed"
 	@echo "make unit   the unit tests alone, but for servers, clusters and browsers"
+	@echo "make site   executed notebooks, API reference and glossary as static pages in site/"
 	@echo "make wheel  a wheel of epkit in dist/, to take to another machine"
 	@echo "make check  lint and format check"
-	@echo "make clean  remove .venv, runs, dist and tool caches (not the downloads in data/cache)"
+	@echo "make clean  remove .venv, runs, site, dist and tool caches (not the downloads in data/cache)"
 
+# Its index also shows the stored outputs of the notebooks that are not executed.
 run: $(READY)
+	$(PY) -m epkit.run --profile "$(PROFILE)" --only 00 01 02 $(ARGS)
+
+all: $(READY)
 	$(PY) -m epkit.run --profile "$(PROFILE)" $(ARGS)
 
 # One pytest run, so that a failure anywhere fails it and one summary line comes last. Files are
@@ -51,6 +57,10 @@ test: $(TESTABLE)
 unit: $(TESTABLE)
 	$(PY) -m pytest -m "not slow" tests
 
+site: $(READY)
+	$(PY) -m pip install --quiet -c .venv/constraints.txt -e ".[site,plot3d]"
+	$(PY) -m epkit.runner.site
+
 wheel: $(READY)
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/epkit-*.whl
@@ -60,7 +70,7 @@ check: $(TESTABLE)
 	$(PY) -m ruff format --check .
 
 clean:
-	rm -rf .venv runs dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv runs site dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that the machine's own offer is taken (CPU or CUDA), and the

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from epkit.runner import pages
+from epkit.runner import said
 from epkit.runner.profiles import load_profile, parameter_defaults, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,8 +89,8 @@ def test_outputs_of_one_clean_run_are_committed(code_cells):
 
 
 def test_a_tagged_code_cell_says_the_verdict(notebook):
-    assert [cell for cell in pages.tagged(notebook, "verdict") if cell.cell_type == "code"]
-    assert pages.verdict(notebook)
+    assert [cell for cell in said.tagged(notebook, "verdict") if cell.cell_type == "code"]
+    assert said.verdict(notebook)
 
 
 def test_the_last_code_cell_asserts_and_is_compared(code_cells):

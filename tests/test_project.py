@@ -61,7 +61,7 @@ def test_torch_and_numpy_are_not_capped(project):
 
 def test_every_import_of_the_package_is_a_declared_requirement(project):
     declared = set(requirements(project["dependencies"]))
-    for extra in ("plot3d", "scale"):
+    for extra in ("plot3d", "scale", "site"):
         declared |= set(requirements(project["optional-dependencies"][extra]))
     distributions = packages_distributions()
     undeclared = {}
@@ -122,13 +122,13 @@ def test_a_run_installs_nothing_that_only_tests_need():
     assert re.search(r"^READY = (\S+)$", makefile, re.MULTILINE)
     targets = dict(re.findall(r"^(\S+): (\$\(\w+\))$", makefile, re.MULTILINE))
     assert {name for name, needs in targets.items() if needs == "$(READY)"} == {
-        "run", "wheel", "$(TESTABLE)"
+        "run", "all", "site", "wheel", "$(TESTABLE)"
     }  # fmt: skip
     assert {name for name, needs in targets.items() if needs == "$(TESTABLE)"} == {
         "test", "unit", "check"
     }  # fmt: skip
     installs = re.findall(r'-e "\.\[(\S+)\]"', makefile)
-    assert installs == ["plot3d", "test,plot3d"]
+    assert installs == ["site,plot3d", "plot3d", "test,plot3d"]
 
 
 def test_security_names_no_address():

@@ -101,7 +101,7 @@ def test_failure_then_resume_then_change(root, capsys):
     assert (folder / "02_divide.ipynb").exists()
     assert not (folder / "02_divide.failed.ipynb").exists()
     index = (folder / "index.html").read_text(encoding="utf-8")
-    assert "2 of 2 notebooks done" in index
+    assert "2 of 2 notebooks run here" in index
     assert "1.5" in index
     assert not list(folder.glob(".*"))
 
@@ -110,7 +110,9 @@ def test_only_fresh_and_a_changed_source_decide_what_runs(root, capsys):
     assert run.main(["--only", "01"], root) == 0
     assert "02_divide" not in capsys.readouterr().out
     index = (root / "runs" / "cpu" / "index.html").read_text(encoding="utf-8")
-    assert '<td>Dividing</td><td class="not-run">not run</td>' in index
+    assert '<a href="02_divide.html">Dividing</a>' in index
+    assert index.count("not run here: stored outputs") == 1
+    assert "stored outputs of profile cpu (1)" in index
 
     path = root / "notebooks" / "01_count.ipynb"
     notebook = nbformat.read(path, as_version=4)
@@ -161,7 +163,7 @@ def test_a_failing_rerun_leaves_the_earlier_result_and_the_index_links_both(root
     assert '<a href="01_count.failed.html">Counting</a>' in index
     assert '<a href="01_count.html">the earlier result</a>' in index
     assert "&lt;b&gt;no&lt;/b&gt;" in index
-    assert "1 of 2 notebooks done" in index
+    assert "1 of 2 notebooks run here" in index
 
     stub.error = None
     assert run.main(["--only", "01"], root) == 0
@@ -283,7 +285,13 @@ def test_interrupt_keeps_what_is_done_and_leaves_no_half_file(root, capsys, monk
     folder = root / "runs" / "cpu"
     assert list(json.loads((folder / "state.json").read_text())) == ["01_count"]
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["01_count.html", "01_count.ipynb", "index.html", "state.json"]
+    assert names == [
+        "01_count.html",
+        "01_count.ipynb",
+        "02_divide.html",
+        "index.html",
+        "state.json",
+    ]
 
 
 def test_list_runs_nothing(root, capsys):

@@ -2,8 +2,8 @@
 
 1. papermill executes the notebooks in order, in the notebooks' folder, with this interpreter. One
    that fails does not stop the later ones.
-2. The folder gets `<notebook>.ipynb`, the same as pages behind `index.html`, and `state.json`, what
-   was run from which inputs. A notebook that fails is kept up to the error as
+2. The folder gets `<notebook>.ipynb`, pages behind `index.html` (`runner.results`), and
+   `state.json`, what was run from which inputs. A notebook that fails is kept up to the error as
    `<notebook>.failed.ipynb`, beside the good one of an earlier run. One run at a time writes there.
 3. A notebook already done from the same inputs (`runner.inputs`) is skipped. The results of earlier
    notebooks are not among the inputs.
@@ -13,7 +13,6 @@ Does not know: what any notebook computes, where its parameters come from.
 
 from __future__ import annotations
 
-import html
 import logging
 import os
 import sys
@@ -28,8 +27,9 @@ import papermill
 from nbconvert.filters import strip_ansi
 
 from epkit.files import PAGES
-from epkit.runner import inputs, pages, records
+from epkit.runner import inputs, records, results
 from epkit.runner.profiles import find_notebooks, load_profile, parameter_defaults, resolve
+from epkit.runner.results import clock, read_notebook, result_path
 
 TRACEBACK_LINES = 12
 
@@ -76,13 +76,6 @@ def plan(
     selected = [path for path in notebooks if path.stem.startswith(wanted)]
     resolved = resolve(values, defaults, overrides, [path.stem for path in selected])
     return notebooks, [Job(path, resolved[path.stem]) for path in selected]
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def execute(job: Job, folder: Path) -> dict[str, Any]:
@@ -137,54 +130,15 @@ def _explain(problem: Exception) -> tuple[str, str]:
     return f"{name}: {first}"[:200], "\n".join(trace.strip().split("\n")[-TRACEBACK_LINES:])
 
 
-def result_path(folder: Path, stem: str, status: str) -> Path:
-    """Where a notebook that ended with this status is kept."""
-    return folder / (f"{stem}.ipynb" if status == "done" else f"{stem}.failed.ipynb")
-
-
-def read_notebook(path: Path) -> nbformat.NotebookNode | None:
-    """A notebook; None where there is none, or half of one that a full disk has left."""
-    try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def write_index(folder: Path, notebooks: Sequence[Path], state: Mapping[str, Any]) -> None:
-    """Write `index.html` over all notebooks: those run from their record, the others as not run."""
-    entries = [_entry(folder, source, state.get(source.stem)) for source in notebooks]
-    pages.write_index(folder / "index.html", folder.name, entries)
-
-
-def _entry(folder: Path, source: Path, record: Mapping[str, Any] | None) -> pages.IndexLine:
-    """The line of one notebook: what came of it, and the good result of an earlier run."""
-    if record is None:
-        title = pages.title(nbformat.read(source, as_version=4), source.stem)
-        return pages.IndexLine(title, "not run", "", "", None)
-    executed = result_path(folder, source.stem, record["status"])
-    links = pages.own_pages(folder, source.stem)
-    notebook = read_notebook(executed)
-    title = pages.title(notebook or nbformat.read(source, as_version=4), source.stem)
-    page = executed.with_suffix(".html").name if notebook else None
-    if record["status"] == "failed":
-        verdict = html.escape(record["error"])
-        if (earlier := folder / f"{source.stem}.html").exists():
-            links["the earlier result"] = earlier.name
-    else:
-        verdict = pages.verdict(notebook) if notebook else ""
-    elapsed = clock(record["seconds"])
-    return pages.IndexLine(title, record["status"], elapsed, verdict, page, links)
-
-
-def summary(results: Mapping[str, Mapping[str, Any]]) -> str:
+def summary(ended: Mapping[str, Mapping[str, Any]]) -> str:
     """The table printed at the end, with the end of each failed notebook's traceback above it."""
-    width = max(len(stem) for stem in results)
+    width = max(len(stem) for stem in ended)
     lines = []
-    for stem, record in results.items():
+    for stem, record in ended.items():
         if record["status"] == "failed":
             lines += ["", f"--- {stem}", record["traceback"] or record["error"]]
     lines += ["", f"{'notebook':{width}}  status   {'time':>8}"]
-    for stem, record in results.items():
+    for stem, record in ended.items():
         row = f"{stem:{width}}  {record['status']:7}  {clock(record['seconds']):>8}"
         lines.append(f"{row}  {record['error']}".rstrip())
     return "\n".join(lines)
@@ -198,9 +152,11 @@ def run(
     Raises OSError where `folder` cannot be written, BlockingIOError where another run holds it.
     """
     with records.locked(folder):
-        (state, damage), results = records.read(folder), {}
+        (state, damage), ended = records.read(folder), {}
         if damage:
             print(damage)
+        results.write_stored(folder, notebooks, state)
+        results.write_index(folder, notebooks, state)
         for job in jobs:
             digest, record = inputs.fingerprint(job.source, job.parameters), state.get(job.stem, {})
             same = record.get("status") == "done" and record.get("inputs") == digest
@@ -208,16 +164,16 @@ def run(
             skipped = same and not fresh and read_notebook(done) is not None
             if skipped:
                 print(f"{job.stem}: skipped, done before from the same inputs (see --fresh)")
-                results[job.stem] = {**record, "status": "skipped"}
+                ended[job.stem] = {**record, "status": "skipped"}
             else:
                 record = {**execute(job, folder), "inputs": digest}
                 print(f"{job.stem}: {record['status']} in {clock(record['seconds'])}", flush=True)
-                results[job.stem] = state[job.stem] = record
+                ended[job.stem] = state[job.stem] = record
                 records.write(folder, state)
             executed = result_path(folder, job.stem, record["status"])
             page = executed.with_suffix(".html")
-            if not skipped or not page.exists():  # a run may have been stopped before its page
+            if not skipped or results.older(page, executed):  # a run may end before its page
                 if read_notebook(executed) is not None:
-                    pages.write_page(executed, page)
-                write_index(folder, notebooks, state)
-    return results
+                    results.write_result_page(folder, notebooks, executed, page)
+                results.write_index(folder, notebooks, state)
+    return ended

@@ -9,29 +9,14 @@ Does not know: what is in the pictures, the README.
 
 from __future__ import annotations
 
-import base64
-import re
 from pathlib import Path
 
 import nbformat
 
-from epkit.runner.pages import tagged
 from epkit.runner.profiles import find_notebooks
+from epkit.runner.said import picture
 
 FOLDER = "pictures"
-
-
-def picture(notebook: nbformat.NotebookNode) -> bytes:
-    """The PNG of a notebook's cell tagged `picture`; ValueError where there is none."""
-    for cell in tagged(notebook, "picture"):
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            inside = re.search(r'src="data:image/png;base64,([^"]+)"', data.get("text/html", ""))
-            if "image/png" in data or inside:
-                return base64.b64decode(data.get("image/png") or inside[1])
-    raise ValueError(
-        "no picture: tag one executed cell that draws a figure with `picture` and run the notebook"
-    )
 
 
 def write_pictures(root: Path) -> list[Path]:
@@ -40,7 +25,12 @@ def write_pictures(root: Path) -> list[Path]:
     for path in find_notebooks(root):
         target = path.parent / FOLDER / f"{path.stem}.png"
         target.parent.mkdir(exist_ok=True)
-        target.write_bytes(picture(nbformat.read(path, as_version=4)))
+        if (drawn := picture(nbformat.read(path, as_version=4))) is None:
+            raise ValueError(
+                f"{path.name} has no picture: tag one executed cell that draws a figure with "
+                "`picture` and run the notebook"
+            )
+        target.write_bytes(drawn)
         written.append(target)
     return written
 

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from nbformat import NotebookNode
 
-from epkit.runner import pages
+from epkit.runner import said
 
 DEEPEST = 8
 MOST_VALUES = 10_000
@@ -39,7 +39,7 @@ def find_notebooks(root: Path) -> list[Path]:
 
 def parameter_defaults(notebook: NotebookNode) -> dict[str, Any]:
     """Name → default of the one cell tagged `parameters`; ValueError unless plain assignments."""
-    cells = pages.tagged(notebook, "parameters")
+    cells = said.tagged(notebook, "parameters")
     if len(cells) != 1:
         raise ValueError(f"{len(cells)} cells are tagged `parameters`; exactly one is needed")
     defaults: dict[str, Any] = {}

@@ -39,9 +39,11 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from epkit import checks, files
-from epkit.runner import pages, records
-from epkit.runner.execution import clock, plan, read_notebook, result_path, run
+from epkit.runner import records
+from epkit.runner.execution import plan, run
+from epkit.runner.frame import write_sheet
 from epkit.runner.profiles import parse
+from epkit.runner.results import clock, read_notebook, result_path
 
 ENGINES = ("here", "ray")
 
@@ -118,8 +120,8 @@ def run_point(
     root: str, sweep: Sweep, point: Mapping[str, Any], folder: str, fresh: bool = False
 ) -> None:
     """Run the sweep's notebooks with one combination into its folder; records are kept there."""
-    notebooks, jobs = plan(Path(root), sweep.profile, sweep.notebooks, point)
-    run(jobs, Path(folder), notebooks, fresh)
+    _, jobs = plan(Path(root), sweep.profile, sweep.notebooks, point)
+    run(jobs, Path(folder), [job.source for job in jobs], fresh)
 
 
 def run_sweep(
@@ -233,4 +235,4 @@ def _write(home: Path, sweep: Sweep, table: pd.DataFrame) -> None:
         rows.append(list(cells.values()))
     columns = ["time" if name == "seconds" else name for name in table.columns]
     told = f"{done} of {len(table)} notebooks of {runs} runs done, profile {sweep.profile}."
-    pages.write_sheet(home / "index.html", f"Sweep {sweep.name}", told, columns, rows)
+    write_sheet(home / "index.html", f"Sweep {sweep.name}", told, columns, rows)

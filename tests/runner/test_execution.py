@@ -2,19 +2,10 @@
 
 import os
 
-import pytest
 from run_examples import code, write_notebook
 
 from epkit import files
 from epkit.runner import execution
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (62, "1:02"), (3723, "1:02:03")]
-)
-def test_clock(seconds, text):
-    assert execution.clock(seconds) == text
-
 
 WRITES = """from pathlib import Path
 from epkit.files import pages_dir

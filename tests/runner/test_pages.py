@@ -1,4 +1,4 @@
-"""Pages: what a notebook's title and verdict are, and that a page fetches nothing."""
+"""Pages: result first, code folded, nothing fetched, nothing of a corpus alive."""
 
 import re
 from html.parser import HTMLParser
@@ -6,20 +6,12 @@ from html.parser import HTMLParser
 import nbformat
 import pytest
 from nbformat import v4
+from notebook_examples import code, markdown_output, picture_output, printed
 
-from epkit.runner import pages
+from epkit.runner import pages, said
+from epkit.runner.index import NotebookCard, write_index
 
 FETCHED = re.compile(r"<(?:script|link|iframe)\b[^>]*(?:src|href)\s*=", re.IGNORECASE)
-
-
-def code(source, tag=None, outputs=()):
-    cell = v4.new_code_cell(source, outputs=list(outputs), execution_count=1)
-    cell.metadata.tags = [tag] if tag else []
-    return cell
-
-
-def markdown_output(text):
-    return v4.new_output("display_data", data={"text/markdown": text, "text/plain": "<Markdown>"})
 
 
 @pytest.fixture
@@ -35,33 +27,14 @@ def notebook():
     widget = v4.new_output(
         "display_data", data={pages.WIDGET: {"model_id": "a"}, "text/plain": "VBox()"}
     )
-    printed = v4.new_output("stream", name="stdout", text="K < 10 & rising\n")
     return v4.new_notebook(
         cells=[
             v4.new_markdown_cell("Before.\n\n## Build a dictionary ##\n\n# Later"),
             code("x = 1 < 2", outputs=[html_output, widget]),
-            code("say()", "verdict", [printed, markdown_output("It **holds**.")]),
-            code("assert x", outputs=[v4.new_output("stream", name="stdout", text="not this")]),
+            code("say()", "verdict", [printed("K < 10"), markdown_output("It **holds**.")]),
+            code("assert x", outputs=[printed("not this")]),
         ]
     )
-
-
-def test_title_is_the_first_heading_or_the_default(notebook):
-    assert pages.title(notebook, "01_build") == "Build a dictionary"
-    assert pages.title(v4.new_notebook(cells=[code("# not a heading")]), "01_build") == "01_build"
-
-
-def test_verdict_takes_printed_text_and_markdown_of_tagged_cells_only(notebook):
-    said = pages.verdict(notebook)
-    assert "K &lt; 10 &amp; rising" in said
-    assert "<strong>holds</strong>" in said
-    assert "not this" not in said
-
-
-def test_verdict_of_a_markdown_cell_and_of_none():
-    cell = v4.new_markdown_cell("Regions *recur*.", metadata={"tags": ["verdict"]})
-    assert "<em>recur</em>" in pages.verdict(v4.new_notebook(cells=[cell]))
-    assert pages.verdict(v4.new_notebook(cells=[code("1")])) == ""
 
 
 CORPUS = [
@@ -102,57 +75,27 @@ class Live(HTMLParser):
 @pytest.mark.parametrize("text", CORPUS)
 @pytest.mark.parametrize("kind", ["printed", "markdown", "table cell", "cell"])
 def test_corpus_text_in_a_verdict_is_shown_and_never_live(text, kind, tmp_path):
-    said = f"| a | b |\n|---|---|\n| {text} | 2 |" if kind == "table cell" else f"**Found** {text}"
+    text = f"| a | b |\n|---|---|\n| {text} | 2 |" if kind == "table cell" else f"**Found** {text}"
     if kind == "cell":
-        cell = v4.new_markdown_cell(said, metadata={"tags": ["verdict"]})
+        cell = v4.new_markdown_cell(text, metadata={"tags": ["verdict"]})
     elif kind == "printed":
-        cell = code("x", "verdict", [v4.new_output("stream", name="stdout", text=said)])
+        cell = code("x", "verdict", [printed(text)])
     else:
-        cell = code("x", "verdict", [markdown_output(said)])
+        cell = code("x", "verdict", [markdown_output(text)])
     notebook = v4.new_notebook(cells=[cell])
-    verdict = pages.verdict(notebook)
+    verdict = said.verdict(notebook)
     assert Live(verdict).found == []
     assert "\x1b" not in verdict
 
-    entries = [
-        pages.IndexLine("A", "done", "0:01", verdict, None),
-        pages.IndexLine("B", "done", "", "", None),
-    ]
-    pages.write_index(tmp_path / "index.html", "cpu", entries)
+    card = NotebookCard("A", "done", "0:01", None, question=text, answer=text, verdict=verdict)
+    write_index(tmp_path / "index.html", "All", "", [card, NotebookCard("B", "stored")])
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert Live(index).found == []
-    assert '<tr><td>B</td><td class="done">' in index
+    assert index.count('<li class="card">') == 2
     if kind != "cell":  # what the notebook itself says is its own
         nbformat.write(notebook, tmp_path / "nb.ipynb")
         pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
         assert Live((tmp_path / "nb.html").read_text(encoding="utf-8")).found == []
-
-
-def test_a_verdict_keeps_what_markdown_makes():
-    text = "# A\n\n**b** *c* `d < e` [f](https://example.org)\n\n- g\n\n"
-    text += "| h |\n|---|\n| 1 |\n\n```\ni\n```"
-    said = pages.verdict(v4.new_notebook(cells=[code("x", "verdict", [markdown_output(text)])]))
-    for part in ("<strong>b", "<em>c", "<code>d &lt; e", 'href="https://example.org"', "<li>g"):
-        assert part in said
-    assert "<td>1</td>" in said
-    assert "&lt;div" not in said
-    assert "&lt;span" not in said
-
-
-def test_lines_of_a_printed_verdict_stay_lines():
-    output = v4.new_output("stream", name="stdout", text="one\ntwo\n")
-    said = pages.verdict(v4.new_notebook(cells=[code("x", "verdict", [output])]))
-    assert said == '<p class="printed">one\ntwo</p>'
-
-
-def test_the_browser_is_told_to_fetch_nothing(notebook, tmp_path):
-    nbformat.write(notebook, tmp_path / "nb.ipynb")
-    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
-    pages.write_index(tmp_path / "index.html", "cpu", [])
-    policy = "Content-Security-Policy\" content=\"default-src 'none'; img-src data:;"
-    for name in ("nb.html", "index.html"):
-        assert policy in (tmp_path / name).read_text(encoding="utf-8")
-    assert "script-src" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_page_shows_the_outputs_and_fetches_nothing(notebook, tmp_path):
@@ -168,21 +111,56 @@ def test_page_shows_the_outputs_and_fetches_nothing(notebook, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nb.html", "nb.ipynb"]
 
 
-def test_index_lists_every_notebook_with_status_time_and_verdict(tmp_path):
-    entries = [
-        pages.IndexLine("Build <one>", "done", "1:02", "<p>It holds.</p>", "01_build.html"),
-        pages.IndexLine("Inspect", "failed", "0:03", "ValueError: no", "02_inspect.html"),
-        pages.IndexLine("AxBench", "not run", "", "", None),
-    ]
-    pages.write_index(tmp_path / "index.html", "cpu", entries)
-    text = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert '<a href="01_build.html">Build &lt;one&gt;</a>' in text
-    assert "1 of 3 notebooks done" in text
-    assert '<td class="failed">failed</td>' in text
-    assert '<td>AxBench</td><td class="not-run">not run</td>' in text
-    assert "<p>It holds.</p>" in text
-    assert "prefers-color-scheme: dark" in text
-    assert not FETCHED.search(text)
+FIRST = """# Counting
+
+**Question.** How many?
+
+**Answer: holds.** Three.
+
+![a figure](pictures/01_count.png)
+
+**Method.** By hand."""
+
+
+def test_the_result_stands_first_and_the_code_is_folded(tmp_path):
+    notebook = v4.new_notebook(
+        cells=[
+            v4.new_markdown_cell(FIRST),
+            code("n = 3", "parameters"),
+            v4.new_markdown_cell("## One *thing*"),
+            code("show()", "picture", [picture_output("aGVsbG8=")]),
+            v4.new_markdown_cell("## Another"),
+            code("assert n"),
+            code("n"),
+        ]
+    )
+    nbformat.write(notebook, tmp_path / "nb.ipynb")
+    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html", {"‹ 00": "00.html"})
+    text = (tmp_path / "nb.html").read_text(encoding="utf-8")
+    figure = text.index('<p class="main-figure"><img alt="Main figure of Counting"')
+    assert text.index("Three.") < figure < text.index("By hand.") < text.index("n</span>")
+    assert "pictures/01_count.png" not in text
+    folds = re.findall(r'<details class="code"><summary>([^<]*)</summary>', text)
+    assert folds == ["parameters", "code", "checks", "code"]
+    assert '<a href="index.html">All notebooks</a><a href="00.html">‹ 00</a>' in text
+    assert re.search(r'<ol><li><a href="#One-thing">One <em>thing</em></a></li><li>', text)
+
+
+def test_a_link_to_what_only_a_run_makes_leads_nowhere_without_one(tmp_path):
+    shown = v4.new_output("display_data", data={"text/html": '<a href="a.html">all</a>'})
+    nbformat.write(v4.new_notebook(cells=[code("p", None, [shown])]), tmp_path / "nb.ipynb")
+    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
+    assert "all (a page that a run" in (tmp_path / "nb.html").read_text(encoding="utf-8")
+    (tmp_path / "a.html").write_text("there")
+    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
+    assert '<a href="a.html">all</a>' in (tmp_path / "nb.html").read_text(encoding="utf-8")
+
+
+def test_what_only_a_front_end_draws_is_left_out(tmp_path):
+    plotly = v4.new_output("display_data", data={"application/vnd.plotly.v1+json": {"x": 1}})
+    nbformat.write(v4.new_notebook(cells=[code("p", None, [plotly])]), tmp_path / "nb.ipynb")
+    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html")
+    assert "plotly" not in (tmp_path / "nb.html").read_text(encoding="utf-8")
 
 
 def test_pages_that_a_notebook_wrote_are_found_by_its_name(tmp_path):

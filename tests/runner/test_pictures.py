@@ -20,19 +20,6 @@ def notebook(*tags, png=b"png"):
     return v4.new_notebook(cells=[text, cell])
 
 
-def test_the_picture_is_that_of_the_tagged_cell():
-    assert pictures.picture(notebook("picture", png=b"abc")) == b"abc"
-    with pytest.raises(ValueError, match="tag one executed cell"):
-        pictures.picture(notebook())
-
-
-def test_a_picture_inside_html_counts():
-    found = notebook("picture", png=b"abc")
-    data = found.cells[1].outputs[0].data
-    data["text/html"] = f'<p><img alt="a" src="data:image/png;base64,{data.pop("image/png")}"></p>'
-    assert pictures.picture(found) == b"abc"
-
-
 def test_pictures_are_written_beside_the_notebooks(tmp_path):
     (tmp_path / "notebooks").mkdir()
     nbformat.write(notebook("picture", png=b"abc"), tmp_path / "notebooks" / "01_a.ipynb")
@@ -48,3 +35,10 @@ def test_the_committed_picture_is_the_notebooks_and_the_readme_shows_it(path):
         "run python -m epkit.runner.pictures"
     )
     assert f'src="notebooks/pictures/{path.stem}.png"' in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_a_notebook_without_a_picture_is_named(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook(), tmp_path / "notebooks" / "01_a.ipynb")
+    with pytest.raises(ValueError, match=r"01_a.ipynb has no picture: tag one executed cell"):
+        pictures.write_pictures(tmp_path)
