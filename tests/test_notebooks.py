@@ -22,6 +22,7 @@ PACKAGE_ADDRESS = re.compile(
     r"git\+|(?:github|gitlab|pypi)\.\w+/|https?://\S+\.(?:whl|zip|tar\.gz)"
 )
 MOST_LINES, MOST_LINES_OF_A_CELL = 250, 25
+MOST_WORDS = 40
 MACHINE_PATH = re.compile(r"(?<![\w/.])/(?:root|home|Users|tmp)/\w+")
 NOT_COMPARED = ("NBVAL_IGNORE_OUTPUT", "NBVAL_SKIP", "nbval-ignore-output", "nbval-skip")
 
@@ -91,6 +92,14 @@ def test_outputs_of_one_clean_run_are_committed(code_cells):
 def test_a_tagged_code_cell_says_the_verdict(notebook):
     assert [cell for cell in said.tagged(notebook, "verdict") if cell.cell_type == "code"]
     assert said.verdict(notebook)
+
+
+def test_the_first_cell_asks_and_answers_in_forty_words(notebook):
+    assert said.question(notebook)
+    badge, answer = said.stated_answer(notebook)
+    assert badge in said.BADGES
+    assert 5 <= len(answer.split()) <= MOST_WORDS
+    assert said.tagged(notebook, "picture")
 
 
 def test_the_last_code_cell_asserts_and_is_compared(code_cells):
