@@ -34,6 +34,9 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
     )
     parser.add_argument("--list", action="store_true", help="show what would be run, and stop")
     parser.add_argument("--check", action="store_true", help="say what each will need, and stop")
+    parser.add_argument(
+        "--at-once", type=int, default=1, metavar="N", help="notebooks that run at a time (1)"
+    )
     parser.add_argument("--fresh", action="store_true", help="run even what is done already")
     parser.add_argument(
         "--sweep", type=Path, metavar="FILE", help="run every combination that the file names"
@@ -42,8 +45,12 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
         "--engine", choices=sweep.ENGINES, default="here", help="what runs a sweep's combinations"
     )
     args = parser.parse_args(argv)
-    if args.sweep and (args.only or args.overrides or args.check or args.profile != "cpu"):
-        parser.error("a sweep's file says what to run: leave out --profile, --only, -p and --check")
+    of_a_profile = args.only or args.overrides or args.check or args.at_once != 1
+    if args.sweep and (of_a_profile or args.profile != "cpu"):
+        given = "--profile, --only, -p, --check and --at-once"
+        parser.error(f"a sweep's file says what to run: leave out {given}")
+    if args.at_once < 1:
+        parser.error(f"--at-once must be 1 or more, got {args.at_once}")
     if args.engine != "here" and not args.sweep:
         parser.error(f"--engine {args.engine} runs sweeps: give --sweep FILE")
     return parser, args
@@ -116,7 +123,7 @@ def _profile(parser: argparse.ArgumentParser, args: argparse.Namespace, root: Pa
     if args.check:
         return _check(parser, jobs)
     folder = root / "runs" / args.profile
-    results = run(jobs, folder, notebooks, args.fresh)
+    results = run(jobs, folder, notebooks, args.fresh, args.at_once)
     print(summary(results))
     print(f"\npages: {folder / 'index.html'}")
     return int(any(record["status"] == "failed" for record in results.values()))

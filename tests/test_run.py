@@ -106,6 +106,19 @@ def test_failure_then_resume_then_change(root, capsys):
     assert not list(folder.glob(".*"))
 
 
+def test_two_at_a_time_end_as_one_after_the_other(root, capsys):
+    assert run.main(["--at-once", "2"], root) == 1
+    printed = capsys.readouterr().out
+    table = printed[printed.index("notebook  ") :]
+    assert re.search(r"01_count +done.*\n02_divide +failed", table)
+    folder = root / "runs" / "cpu"
+    assert list(json.loads((folder / "state.json").read_text())) != []
+    assert (folder / "01_count.html").exists()
+    assert (folder / "02_divide.failed.html").exists()
+    assert run.main(["--at-once", "2", "-p", "divisor", "4"], root) == 0
+    assert re.search(r"01_count +skipped", capsys.readouterr().out)
+
+
 def test_only_fresh_and_a_changed_source_decide_what_runs(root, capsys):
     assert run.main(["--only", "01"], root) == 0
     assert "02_divide" not in capsys.readouterr().out

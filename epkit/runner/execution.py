@@ -1,7 +1,7 @@
 """Execute numbered notebooks with papermill into one folder, which keeps a record of each.
 
-1. papermill executes the notebooks in order, in the notebooks' folder, with this interpreter. One
-   that fails does not stop the later ones.
+1. papermill executes the notebooks in order, in the notebooks' folder, with this interpreter, one
+   or several at a time. One that fails does not stop the later ones.
 2. The folder gets `<notebook>.ipynb`, pages behind `index.html` (`runner.results`), and
    `state.json`, what was run from which inputs. A notebook that fails is kept up to the error as
    `<notebook>.failed.ipynb`, beside the good one of an earlier run. One run at a time writes there.
@@ -14,10 +14,12 @@ Does not know: what any notebook computes, where its parameters come from.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ TRACEBACK_LINES = 12
 logging.getLogger("papermill").addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One notebook with the parameters it is to be run with."""
 
@@ -78,15 +80,15 @@ def plan(
     return notebooks, [Job(path, resolved[path.stem]) for path in selected]
 
 
-def execute(job: Job, folder: Path) -> dict[str, Any]:
+def execute(job: Job, folder: Path, live: bool = False) -> dict[str, Any]:
     """Run one notebook into `folder`; its record (status, seconds, error, traceback).
 
-    A failure leaves what an earlier run made; a success takes an earlier failure away.
+    A failure leaves what an earlier run made; a success takes an earlier failure away. `live` shows
+    a bar instead of a line.
     """
     partial = folder / f".{job.stem}.partial.ipynb"
     failed = result_path(folder, job.stem, "failed")
     error, trace, start = "", "", time.monotonic()
-    live = sys.stderr.isatty()
     told = os.environ.get(PAGES)
     os.environ[PAGES] = str(folder.resolve())  # the notebook's process takes it over
     if not live:
@@ -145,35 +147,68 @@ def summary(ended: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def run(
-    jobs: Sequence[Job], folder: Path, notebooks: Sequence[Path], fresh: bool = False
+    jobs: Sequence[Job],
+    folder: Path,
+    notebooks: Sequence[Path],
+    fresh: bool = False,
+    at_once: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Run `jobs` in order into `folder`, skipping what is done; stem → record of each.
+
+    Parameters
+    ----------
+    notebooks : all that the index shows.
+    fresh : run even what is done.
+    at_once : how many run at a time, with a share of the cores each; each needs its own memory.
 
     Raises OSError where `folder` cannot be written, BlockingIOError where another run holds it.
     """
     with records.locked(folder):
-        (state, damage), ended = records.read(folder), {}
+        (state, damage), ended, waiting = records.read(folder), {}, {}
         if damage:
             print(damage)
-        results.write_stored(folder, notebooks, state)
-        results.write_index(folder, notebooks, state)
         for job in jobs:
             digest, record = inputs.fingerprint(job.source, job.parameters), state.get(job.stem, {})
             same = record.get("status") == "done" and record.get("inputs") == digest
             done = result_path(folder, job.stem, "done")
-            skipped = same and not fresh and read_notebook(done) is not None
-            if skipped:
+            if same and not fresh and read_notebook(done) is not None:
                 print(f"{job.stem}: skipped, done before from the same inputs (see --fresh)")
                 ended[job.stem] = {**record, "status": "skipped"}
+                results.write_result_page(folder, notebooks, done, only_old=True)
             else:
-                record = {**execute(job, folder), "inputs": digest}
-                print(f"{job.stem}: {record['status']} in {clock(record['seconds'])}", flush=True)
-                ended[job.stem] = state[job.stem] = record
-                records.write(folder, state)
+                waiting[job] = digest
+        results.write_stored(folder, notebooks, state)
+        results.write_index(folder, notebooks, state)
+        for job, record in _executed(list(waiting), folder, at_once):
+            print(f"{job.stem}: {record['status']} in {clock(record['seconds'])}", flush=True)
+            ended[job.stem] = state[job.stem] = {**record, "inputs": waiting[job]}
+            records.write(folder, state)
             executed = result_path(folder, job.stem, record["status"])
-            page = executed.with_suffix(".html")
-            if not skipped or results.older(page, executed):  # a run may end before its page
-                if read_notebook(executed) is not None:
-                    results.write_result_page(folder, notebooks, executed, page)
-                results.write_index(folder, notebooks, state)
-    return ended
+            results.write_result_page(folder, notebooks, executed)
+            results.write_index(folder, notebooks, state)
+    return {job.stem: ended[job.stem] for job in jobs}
+
+
+def _executed(
+    jobs: Sequence[Job], folder: Path, at_once: int
+) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Jobs and their records, as they end; several at a time run in processes of their own."""
+    if at_once == 1:
+        for job in jobs:
+            yield job, execute(job, folder, live=sys.stderr.isatty())
+        return
+    threads = max(1, (os.cpu_count() or 1) // at_once)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(at_once, spawn, _with_threads, (threads,)) as pool:
+        ends = {pool.submit(execute, job, folder): job for job in jobs}
+        try:
+            for end in as_completed(ends):
+                yield ends[end], end.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _with_threads(threads: int) -> None:
+    """What a process of several does first: its notebooks take that many threads."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))

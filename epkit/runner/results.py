@@ -91,13 +91,17 @@ def _as_stored(notebook: nbformat.NotebookNode) -> bool:
     return all(defaults.get(name) == value for name, value in given.items())
 
 
-def older(page: Path, notebook: Path) -> bool:
-    """Whether a page is missing or older than its notebook."""
-    return not page.exists() or page.stat().st_mtime < notebook.stat().st_mtime
+def write_result_page(
+    folder: Path, notebooks: Sequence[Path], executed: Path, only_old: bool = False
+) -> None:
+    """The page of a notebook in `folder`, with the way to those before and after it.
 
-
-def write_result_page(folder: Path, notebooks: Sequence[Path], executed: Path, page: Path) -> None:
-    """The page of an executed notebook, with the way to those before and after it."""
+    No page is written of what is no notebook, nor, with `only_old`, where the page is newer.
+    """
+    page = folder / executed.with_suffix(".html").name
+    newer = page.exists() and page.stat().st_mtime >= executed.stat().st_mtime
+    if (only_old and newer) or read_notebook(executed) is None:
+        return
     stems = [path.stem for path in notebooks]
     stem = executed.stem.removesuffix(".failed")
     others = {}
@@ -113,7 +117,5 @@ def write_result_page(folder: Path, notebooks: Sequence[Path], executed: Path, p
 def write_stored(folder: Path, notebooks: Sequence[Path], state: Mapping[str, Any]) -> None:
     """Pages of the stored outputs of notebooks that were not run into `folder`, where missing."""
     for source in notebooks:
-        page = folder / f"{source.stem}.html"
-        wanted = source.stem not in state and older(page, source)
-        if wanted and read_notebook(source) is not None:
-            write_result_page(folder, notebooks, source, page)
+        if source.stem not in state:
+            write_result_page(folder, notebooks, source, only_old=True)

@@ -21,7 +21,14 @@ from nbconvert.filters import markdown2html, strip_ansi
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 
-BADGES = ("holds", "holds in part", "no better than random", "fails", "not shown", "nothing claimed")
+BADGES = (
+    "holds",
+    "holds in part",
+    "no better than random",
+    "fails",
+    "not shown",
+    "nothing claimed",
+)
 """What an answer may open with; the last where a notebook only measures or shows."""
 
 # What Markdown itself makes; any other tag in its text is shown as text.

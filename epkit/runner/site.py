@@ -38,7 +38,7 @@ def write_site(root: Path, folder: Path) -> Path:
     notebooks = find_notebooks(root)
     cards = []
     for source in notebooks:
-        results.write_result_page(folder, notebooks, source, folder / f"{source.stem}.html")
+        results.write_result_page(folder, notebooks, source)
         cards.append(results.card(folder, source, None))
     text = (root / GLOSSARY).read_text(encoding="utf-8")
     back = around({"All notebooks": "index.html"})

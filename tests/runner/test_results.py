@@ -81,6 +81,6 @@ def test_a_failure_beside_stored_outputs_says_whose_they_are(source, tmp_path):
 
 def test_pages_lead_to_those_before_and_after(source, tmp_path):
     others = [source.with_name("00_a.ipynb"), source, source.with_name("02_b.ipynb")]
-    results.write_result_page(tmp_path, others, source, tmp_path / "01_count.html")
+    results.write_result_page(tmp_path, others, source)
     page = (tmp_path / "01_count.html").read_text()
     assert '<a href="00_a.html">‹ 00_a</a><a href="02_b.html">02_b ›</a>' in page
