@@ -56,18 +56,23 @@ def own_pages(folder: Path, stem: str) -> dict[str, str]:
 
 
 def write_page(
-    notebook_path: Path, page_path: Path, others: Mapping[str, str] | None = None
+    notebook_path: Path,
+    page_path: Path,
+    others: Mapping[str, str] | None = None,
+    as_stored: bool = True,
 ) -> None:
     """Write the executed notebook at `notebook_path` as a page that needs nothing else.
 
     others : text → page, of the pages before and after.
+    as_stored : whether the answer in the first cell, that of the stored run, is this run's too.
     """
     notebook = nbformat.read(notebook_path, as_version=4)
     figure = said.picture(notebook)
-    _open_with_figure(notebook)
-    for cell in notebook.cells:
+    _open_with_figure(notebook, as_stored)
+    last = max((i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"), default=-1)
+    for i, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
-            cell.metadata.fold = _kind_of_code(cell)
+            cell.metadata.fold = _kind_of_code(cell, i == last)
             cell.outputs = [out for out in cell.outputs if not _live(out.get("data", {}))]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
@@ -93,12 +98,14 @@ def _without_dead_links(body: str, folder: Path) -> str:
     return _LEADS.sub(kept, body)
 
 
-def _open_with_figure(notebook: NotebookNode) -> None:
+def _open_with_figure(notebook: NotebookNode, as_stored: bool) -> None:
     """Mark where the main figure stands: in the first cell, under the answer or the question."""
     if not notebook.cells or notebook.cells[0].cell_type != "markdown":
         return
     first = notebook.cells[0]
     source = _PICTURE_LINE.sub("", first.source)
+    if not as_stored:
+        source = source.replace("**Answer: ", "**Answer of the stored run, not of this one: ", 1)
     for opening in (r"\*\*Answer[^*]*\*\*", r"\*\*Question\.\*\*"):
         found = re.search(rf"^{opening}.+?(?=\n\s*\n|\Z)", source, re.MULTILINE | re.DOTALL)
         if found:
@@ -121,13 +128,13 @@ def _figure(png: bytes | None, heading: str) -> str:
     return f'<p class="main-figure"><img alt="{named}" src="data:image/png;base64,{source}"></p>'
 
 
-def _kind_of_code(cell: NotebookNode) -> str:
+def _kind_of_code(cell: NotebookNode, last: bool) -> str:
     """What the fold of a code cell is called."""
     if "parameters" in cell.metadata.get("tags", []):
         return "parameters"
     if "injected-parameters" in cell.metadata.get("tags", []):
         return "parameters of this run"
-    return "checks" if re.search(r"^\s*assert\b", cell.source, re.MULTILINE) else "code"
+    return "checks" if last and re.search(r"^\s*assert\b", cell.source, re.MULTILINE) else "code"
 
 
 def _contents(body: str) -> str:

@@ -100,7 +100,7 @@ def write_result_page(
     """
     page = folder / executed.with_suffix(".html").name
     newer = page.exists() and page.stat().st_mtime >= executed.stat().st_mtime
-    if (only_old and newer) or read_notebook(executed) is None:
+    if (only_old and newer) or (notebook := read_notebook(executed)) is None:
         return
     stems = [path.stem for path in notebooks]
     stem = executed.stem.removesuffix(".failed")
@@ -111,7 +111,7 @@ def write_result_page(
             others[f"‹ {stems[place - 1]}"] = f"{stems[place - 1]}.html"
         if place + 1 < len(stems):
             others[f"{stems[place + 1]} ›"] = f"{stems[place + 1]}.html"
-    pages.write_page(executed, page, others)
+    pages.write_page(executed, page, others, _as_stored(notebook))
 
 
 def write_stored(folder: Path, notebooks: Sequence[Path], state: Mapping[str, Any]) -> None:

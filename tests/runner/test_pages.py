@@ -131,7 +131,7 @@ def test_the_result_stands_first_and_the_code_is_folded(tmp_path):
             code("show()", "picture", [picture_output("aGVsbG8=")]),
             v4.new_markdown_cell("## Another"),
             code("assert n"),
-            code("n"),
+            code("assert n\nn"),
         ]
     )
     nbformat.write(notebook, tmp_path / "nb.ipynb")
@@ -141,8 +141,12 @@ def test_the_result_stands_first_and_the_code_is_folded(tmp_path):
     assert text.index("Three.") < figure < text.index("By hand.") < text.index("n</span>")
     assert "pictures/01_count.png" not in text
     folds = re.findall(r'<details class="code"><summary>([^<]*)</summary>', text)
-    assert folds == ["parameters", "code", "checks", "code"]
+    assert folds == ["parameters", "code", "code", "checks"]
     assert '<a href="index.html">All notebooks</a><a href="00.html">‹ 00</a>' in text
+    assert "of the stored run" not in text
+    pages.write_page(tmp_path / "nb.ipynb", tmp_path / "nb.html", as_stored=False)
+    other = (tmp_path / "nb.html").read_text(encoding="utf-8")
+    assert "<strong>Answer of the stored run, not of this one: holds.</strong>" in other
     assert re.search(r'<ol><li><a href="#One-thing">One <em>thing</em></a></li><li>', text)
 
 
