@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from epkit.stats import Interval
+from epkit.studies.inspecting.matched import WEIGHTED
 from epkit.studies.inspecting.tables import CHANCE, EP, HELD, RANDOM, SHARE
 
 COMPARED = {
@@ -48,6 +49,7 @@ def evidence_verdict(
     n_evident: int,
     chance: np.ndarray,
     frequencies: tuple[float, float],
+    matched: pd.DataFrame,
 ) -> list[str]:
     """The answer in four sentences or more: all regions, those drawn, the comparison, the lens.
 
@@ -57,7 +59,7 @@ def evidence_verdict(
     where : the layer and percentile, as the sentence says them.
     n_drawn, n_evident : regions drawn and listed, and those of them that are evident.
     chance : (R,) how many of as many random groups were, in every draw.
-    frequencies : of `exemplar_frequencies`.
+    frequencies : of `exemplar_frequencies`; matched : of `matched.matched_table`.
     """
     ep, rand, floor = (evidence.loc[name, SHARE] for name in (EP, RANDOM, CHANCE))
     ep_held, rand_held = (evidence.loc[name, HELD] for name in (EP, RANDOM))
@@ -78,10 +80,28 @@ def evidence_verdict(
         f"{merit if ep.value <= rand.value else ''}"
         f"The tokens of exemplars differ (the median exemplar of EP has a token that occurs "
         f"{frequencies[0]:,.0f} times among these activations, of the random ones "
-        f"{frequencies[1]:,.0f} times), which may be the reason; it was not tested.",
+        f"{frequencies[1]:,.0f} times).",
+        _matched_sentence(matched),
         f"The logit lens of the mean names the next token of {_percent(first, 1)} of members "
         f"among its ten, that of another region {_percent(mixed, 1)}.",
     ]
+
+
+def _matched_sentence(matched: pd.DataFrame) -> str:
+    """What is left of the difference where exemplars' tokens are equally frequent."""
+    before, after = (
+        against(matched.loc[EP, SHARE], matched.loc[r, SHARE]) for r in (RANDOM, WEIGHTED)
+    )
+    ep, rand = (_percent(matched.loc[name, SHARE]) for name in (EP, WEIGHTED))
+    if before == after:
+        reason = "rarer tokens are not all of the reason" if after != "as" else "as before"
+    else:
+        reason = f"without the weights it was {COMPARED[before]}"
+    return (
+        "Where random exemplars are weighted to have tokens as frequent as EP's, and first places "
+        f"of windows are left out, it is {ep} of EP's regions and {rand} of theirs: EP's are about "
+        f"one evident thing {COMPARED[after]} theirs ({reason})."
+    )
 
 
 def _percent(interval: Interval, digits: int = 0) -> str:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from epkit.stats import Interval
+from epkit.studies.inspecting.matched import WEIGHTED
 from epkit.studies.inspecting.tables import CHANCE, EP, HELD, RANDOM, SHARE
 from epkit.studies.inspecting.verdict import against, evidence_verdict, exemplar_frequencies
 
@@ -27,7 +28,7 @@ def test_half_widths_are_added_as_independent_errors():
     assert against(around(0.549, 0.03), around(0.5, 0.04)) == "as"
 
 
-def say(ep, rand, held=(0.6, 0.6)):
+def say(ep, rand, held=(0.6, 0.6), matched=(0.4, 0.6, 0.5)):
     evidence = pd.DataFrame(
         {
             "n": [1769, 900, 1769], SHARE: [around(ep), around(rand), Interval(0, 0, 0)],
@@ -42,11 +43,12 @@ def say(ep, rand, held=(0.6, 0.6)):
     return evidence_verdict(
         evidence, lens, where="layer 20, p = 1", min_members=5, n_drawn=20, n_evident=13,
         chance=np.array([0, 1, 2]), frequencies=(6.0, 1032.5),
+        matched=pd.DataFrame({SHARE: map(around, matched)}, index=[EP, RANDOM, WEIGHTED]),
     )  # fmt: skip
 
 
 def test_the_numbers_stand_in_the_sentences():
-    regions, drawn, compared, lens = say(0.42, 0.6)
+    regions, drawn, compared, _, lens = say(0.42, 0.6)
     assert regions == (
         "Of all 1,769 regions of 5 members or more at layer 20, p = 1, 42% [37%, 47%] have members "
         "that evidently share a token, a form or a class, of random groups 0% [0%, 0%], and of the "
@@ -82,6 +84,21 @@ def test_the_comparison_by_regions(ep, rand, words, merit):
 )  # fmt: skip
 def test_the_comparison_by_activations(held, words):
     assert f"and {words} those, counted by activations" in say(0.5, 0.5, held)[2]
+
+
+@pytest.mark.parametrize(
+    ("matched", "words", "reason"),
+    [
+        ((0.4, 0.6, 0.6), "less often than", "rarer tokens are not all of the reason"),
+        ((0.4, 0.6, 0.41), "no more and no less often than", "without the weights it was less"),
+        ((0.4, 0.6, 0.2), "more often than", "without the weights it was less often than"),
+        ((0.4, 0.4, 0.4), "no more and no less often than", "as before"),
+    ],
+)
+def test_the_comparison_at_equal_frequency(matched, words, reason):
+    sentence = say(0.5, 0.5, matched=matched)[3]
+    assert "it is 40% [35%, 45%] of EP's regions" in sentence
+    assert f"about one evident thing {words} theirs ({reason}" in sentence
 
 
 def test_frequencies_of_the_median_exemplars():
