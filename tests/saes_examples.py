@@ -6,7 +6,7 @@ import pandas as pd
 from epkit.studies.sae_and_probes import EP, RANDOM, SAE
 from epkit.studies.sae_and_probes.comparison import IDENTITY, LatentMatches
 from epkit.studies.sae_and_probes.equal_support import Overlap
-from epkit.studies.sae_and_probes.probing import LATENTS, MEAN, ONE_HOT
+from epkit.studies.sae_and_probes.probing import BEFORE, FITTED, LATENTS, MEAN, ONE_HOT
 from epkit.studies.sae_and_probes.scores import COORDINATE, COORDINATES, RAW, ProbeScores
 
 DOCUMENTS, LENGTH = 20, 50
@@ -35,7 +35,7 @@ def probed(ep, random, sae=0.85, percentiles=(4, 10)):
     levels = {("", 0.0, RAW): 0.96, ("", 0.0, COORDINATES): 0.9, ("", 0.0, COORDINATE): 0.7}
     for p in percentiles:
         levels |= {(EP, p, MEAN): ep, (EP, p, ONE_HOT): 0.6, (RANDOM, p, MEAN): random}
-    levels[SAE, 4, LATENTS] = sae
+    levels |= {(SAE, 4, LATENTS): sae, (SAE, 4, BEFORE): sae, (EP, 4, FITTED): ep}
     rows = [
         dict(zip(("kind", "p", "readout"), key, strict=True))
         | {"run": 0, "set": name, "AUROC": score, "accuracy": score}

@@ -25,10 +25,14 @@ from epkit.stats import (
 from epkit.studies.sae_and_probes import RANDOM
 from epkit.studies.sae_and_probes.equal_support import (
     MATCHED,
+    MIN_MEMBERS,
     Overlap,
     RankedLatents,
     match_members,
 )
+
+NORMAL = 1.96
+"""Standard errors on either side in a 95 % interval."""
 
 SHUFFLED, RESEEDED, IDENTITY = "EP, tokens shuffled", "SAE, another seed", "token identity"
 
@@ -58,6 +62,25 @@ class LatentMatches:
         f1 = np.concatenate([one.f1 for one in self.groups[key]])
         return bootstrap_mean(f1[~np.isnan(f1)] > MATCHED)
 
+    def at_equal_size(self, key: tuple[str, float | None], p: float) -> Interval:
+        """Share of features matched less that of random exemplars at p, at the sizes of the latter.
+
+        Features are compared within doublings of their members, and doublings weighted by the
+        tokens that random exemplars have in them (those that one side has none in are left out).
+        Normal interval over features, all runs together.
+        """
+        own, other = (_by_size(self.groups[k]) for k in (key, (RANDOM, p)))
+        shared = sorted(own.keys() & other.keys())
+        weight = np.array([sum(m for m, _ in other[size]) for size in shared], dtype=float)
+        weight /= weight.sum()
+        value, variance = 0.0, 0.0
+        for w, size in zip(weight, shared, strict=True):
+            a, b = (np.array([hit for _, hit in side[size]]) for side in (own, other))
+            value += w * (a.mean() - b.mean())
+            variance += w**2 * (a.var() / len(a) + b.var() / len(b))
+        half = NORMAL * variance**0.5
+        return Interval(value, value - half, value + half)
+
     def distinct(self, key: tuple[str, float | None]) -> float:
         """Different latents that are the match of a matched feature, mean over runs."""
         return float(np.mean([len(np.unique(one.latent[one.matched])) for one in self.groups[key]]))
@@ -74,12 +97,22 @@ class LatentMatches:
                 "of five members": round(np.mean([(~np.isnan(one.f1)).sum() for one in runs])),
                 "matched": self.regions(key),
                 "tokens in a matched one": bootstrap_mean(self.tokens(key)),
-                "mean F1 of tokens": np.mean([one.token_f1.mean() for one in runs]),
                 "distinct latents": self.distinct(key),
+                "at equal size, against random": gap and self.at_equal_size(key, p),
                 "tokens, against random exemplars": gap,
                 "detectable": np.nan if gap is None else minimum_detectable(gap),
             })  # fmt: skip
         return pd.DataFrame(rows).set_index("features")
+
+
+def _by_size(runs: Sequence[Overlap]) -> dict[int, list[tuple[int, bool]]]:
+    """{doublings above `MIN_MEMBERS`: (members, whether matched) of every feature}."""
+    found: dict[int, list[tuple[int, bool]]] = {}
+    for one in runs:
+        for m, hit in zip(one.members.tolist(), one.matched.tolist(), strict=True):
+            if m >= MIN_MEMBERS:
+                found.setdefault((m // MIN_MEMBERS).bit_length(), []).append((m, hit))
+    return found
 
 
 def match_kinds(

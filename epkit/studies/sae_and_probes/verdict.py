@@ -11,13 +11,8 @@ from epkit.stats import Interval, bootstrap_difference, minimum_detectable, t_in
 from epkit.studies.sae_and_probes import EP, RANDOM, SAE
 from epkit.studies.sae_and_probes.comparison import IDENTITY, LatentMatches
 from epkit.studies.sae_and_probes.latents import SaeQuality
-from epkit.studies.sae_and_probes.probing import MEAN, ONE_HOT
-from epkit.studies.sae_and_probes.scores import (
-    COORDINATES,
-    RAW,
-    ProbeScores,
-    headline_readout,
-)
+from epkit.studies.sae_and_probes.probing import BEFORE, FITTED, LATENTS, MEAN, ONE_HOT
+from epkit.studies.sae_and_probes.scores import COORDINATES, RAW, ProbeScores
 from epkit.studies.sae_and_probes.strata import STRATA
 
 
@@ -34,12 +29,14 @@ def latents_verdict(
     for p in percentiles:
         gap, kinds = matched.against_random((EP, p), p), _kinds(matched, p)
         shares = sorted(((matched.tokens((k, p)).mean(), k) for k in kinds), reverse=True)
+        equal = matched.at_equal_size((EP, p), p)
         against_tokens = bootstrap_difference(matched.tokens((EP, p)), matched.tokens(_identity))
         yield (
             f"  p {p:g}: held-out tokens whose region's members are a latent's top tokens (F1 > "
             f".5, equal support): {', '.join(f'{kind} {share:.0%}' for share, kind in shares)}. "
-            f"EP − random exemplars {gap:+.3f}: {says(gap, 'more', 'fewer')}. "
-            f"EP − token identity {against_tokens:+.3f}: {says(against_tokens, 'more', 'fewer')}."
+            f"EP − random exemplars {gap:+.3f}: {difference_said(gap, 'more', 'fewer')}; at equal size of "
+            f"regions {equal:+.3f}: {difference_said(equal, 'more', 'fewer')}. "
+            f"EP − token identity {against_tokens:+.3f}: {difference_said(against_tokens, 'more', 'fewer')}."
         )
     scale = [key for key in matched.groups if key[1] is None]
     shares = ", ".join(f"{key[0]} {matched.tokens(key).mean():.0%}" for key in scale)
@@ -61,11 +58,20 @@ def labels_verdict(scores: ProbeScores, p: float, percentiles: Sequence[float]) 
     )
     for kind, row in scores.headline(p).iterrows():
         gap = row["against random"]
-        end = "" if gap is None else f"; less random exemplars {gap:+.3f}: {says(gap)}"
+        end = "" if gap is None else f"; less random exemplars {gap:+.3f}: {difference_said(gap)}"
         yield f"  p {p:g}, {kind} ({row['readout']}): {row['AUROC'].value:.3f}{end}."
+    own = scores.values(EP, p, MEAN)
+    gap = t_interval(own - scores.raw(COORDINATES))
+    yield f"  EP − as many raw coordinates {gap:+.3f}: {difference_said(gap)}."
     if SAE in scores.kinds(p):
-        gap = t_interval(scores.values(EP, p, MEAN) - scores.values(SAE, p, headline_readout(SAE)))
-        yield f"  EP − SAE's latents {gap:+.3f}: {says(gap)}."
+        sparse, dense = (
+            t_interval(scores.values(EP, p, mine) - scores.values(SAE, p, theirs))
+            for mine, theirs in ((FITTED, LATENTS), (MEAN, BEFORE))
+        )
+        yield (
+            f"  Like with like: EP's least squares − the SAE's latents {sparse:+.3f}: "
+            f"{difference_said(sparse)}; EP's cosines − the SAE before TopK {dense:+.3f}: {difference_said(dense)}."
+        )
     gaps = [t_interval(scores.values(EP, q, MEAN) - scores.values(RANDOM, q, MEAN))
             for q in percentiles]  # fmt: skip
     better, worse = _count(gaps)
@@ -83,7 +89,7 @@ def labels_verdict(scores: ProbeScores, p: float, percentiles: Sequence[float]) 
     )
 
 
-def answer(matched: LatentMatches, scores: ProbeScores, p: float) -> str:
+def short_answer(matched: LatentMatches, scores: ProbeScores, p: float) -> str:
     """The answer in two sentences."""
     tokens, gap = matched.against_random((EP, p), p), t_interval(
         scores.values(EP, p, MEAN) - scores.values(RANDOM, p, MEAN)
@@ -91,13 +97,13 @@ def answer(matched: LatentMatches, scores: ProbeScores, p: float) -> str:
     shares = [matched.tokens(key).mean() for key in ((EP, p), (RANDOM, p), _identity)]
     return (
         f"At p {p:g}, {shares[0]:.0%} of tokens lie in an EP region that has an SAE latent's "
-        f"tokens, {shares[1]:.0%} around random exemplars ({says(tokens, 'more', 'fewer')}), "
+        f"tokens, {shares[1]:.0%} around random exemplars ({difference_said(tokens, 'more', 'fewer')}), "
         f"{shares[2]:.0%} by token identity. Probing {len(scores.names)} sets, EP less random "
-        f"exemplars: {gap:+.3f} ({says(gap)})."
+        f"exemplars: {gap:+.3f} ({difference_said(gap)})."
     )
 
 
-def says(interval: Interval, above: str = "better", below: str = "worse") -> str:
+def difference_said(interval: Interval, above: str = "better", below: str = "worse") -> str:
     """One word for a difference, or what could have been shown."""
     if interval.low > 0:
         return above

@@ -13,10 +13,11 @@ from epkit.studies.sae_and_probes.comparison import (
     IDENTITY,
     RESEEDED,
     SHUFFLED,
+    LatentMatches,
     late_tokens,
     match_kinds,
 )
-from epkit.studies.sae_and_probes.equal_support import ranked_latents
+from epkit.studies.sae_and_probes.equal_support import Overlap, ranked_latents
 from epkit.studies.sae_and_probes.kinds import equal_kinds
 
 X, H = mixture(600, 12), mixture(500, 12, seed=1)
@@ -81,6 +82,23 @@ def test_the_table_has_every_kind_at_p_and_the_differences(parts):
     assert table.loc[RANDOM, "distinct latents"] == np.mean(distinct)
     f1 = np.concatenate([one.f1 for one in matched.groups[EP, 20]])
     assert table.loc[EP, "matched"].value == np.mean(f1[~np.isnan(f1)] > 0.5)
+
+
+def made_up(sizes, hits):
+    f1 = np.where(hits, 0.9, 0.1)
+    feature = np.repeat(np.arange(len(sizes)), sizes)
+    return Overlap(feature, np.array(sizes), np.zeros(len(sizes), dtype=int), f1)
+
+
+def test_at_equal_size_by_hand():
+    own = made_up([5, 6, 9, 12, 15, 30], [1, 0, 1, 0, 1, 1])
+    other = made_up([5, 7, 11, 16], [0, 0, 1, 1])  # none of 20 or more
+    matched = LatentMatches({(EP, 4): [own], (RANDOM, 4): [other]}, np.zeros(77, dtype=int))
+    found = matched.at_equal_size((EP, 4), 4)
+    assert found.value == pytest.approx((12 * (2 / 3 - 0) + 27 * (1 / 2 - 1)) / 39)
+    error = np.sqrt((12 / 39) ** 2 * (2 / 9) / 3 + (27 / 39) ** 2 * (1 / 4) / 2)
+    assert found.high - found.value == pytest.approx(1.96 * error)
+    assert matched.at_equal_size((RANDOM, 4), 4).value == 0
 
 
 def test_late_tokens_are_told_by_their_place_in_the_window():

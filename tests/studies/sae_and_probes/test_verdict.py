@@ -5,7 +5,12 @@ from saes_examples import matches, probed
 
 from epkit.stats import Interval
 from epkit.studies.sae_and_probes.latents import SaeQuality
-from epkit.studies.sae_and_probes.verdict import answer, labels_verdict, latents_verdict, says
+from epkit.studies.sae_and_probes.verdict import (
+    difference_said,
+    labels_verdict,
+    latents_verdict,
+    short_answer,
+)
 
 GOOD, POOR = SaeQuality(32, 0.01, 0.8, 0.73, 0.45), SaeQuality(32, 0.3, 0.8, 0.4, 0.45)
 
@@ -34,7 +39,7 @@ def test_the_sae(quality, said):
     ],
 )
 def test_differences_have_a_word(interval, said):
-    assert says(interval) == said
+    assert difference_said(interval) == said
 
 
 @pytest.mark.parametrize(
@@ -56,6 +61,7 @@ def test_regions_and_latents(ep, random, identity, gap, other, count):
         f"support): {shares}. EP − random exemplars "
     )
     assert f"]: {gap}" in fine
+    assert "; at equal size of regions " in fine
     assert f"]: {other}" in fine.split("EP − token identity ")[1]
     assert coarse.startswith("  p 10: ")
     assert (
@@ -76,7 +82,7 @@ def test_regions_and_latents(ep, random, identity, gap, other, count):
 )  # fmt: skip
 def test_labels(ep, random, sae, word, other, count):
     scores = probed(ep, random, sae)
-    first, own, control, latents, between, counted, readouts, kept = labels_verdict(
+    first, own, control, latents, coordinates, between, counted, readouts, kept = labels_verdict(
         scores, 4, [4, 10]
     )
     assert first.startswith(
@@ -88,15 +94,17 @@ def test_labels(ep, random, sae, word, other, count):
     assert control.startswith("  p 4, random exemplars (cosine, mean): ")
     assert "less random" not in control
     assert latents.startswith("  p 4, TopK SAE (latents): ")
-    assert f"]: {other}" in between
+    assert coordinates.startswith("  EP − as many raw coordinates ")
+    assert between.startswith("  Like with like: EP's least squares − the SAE's latents ")
+    assert between.count(f"]: {other}") == 2
     assert counted == f"  EP is better than random exemplars {count}."
-    assert readouts.startswith("  Readouts of EP at p 4: cosine, mean ")
+    assert readouts.startswith("  Readouts of EP at p 4: ")
     assert " > one-hot 0." in readouts
     assert kept.startswith("  One-hot keeps 6")
 
 
 def test_the_answer_is_short_and_says_both():
-    said = answer(matches(0.6, 0.3), probed(0.8, 0.9), 4)
+    said = short_answer(matches(0.6, 0.3), probed(0.8, 0.9), 4)
     assert len(said.split()) <= 48
     assert said.startswith("At p 4, 5")
     assert "around random exemplars (more)" in said
