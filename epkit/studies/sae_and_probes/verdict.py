@@ -30,21 +30,23 @@ def latents_verdict(
         gap, kinds = matched.against_random((EP, p), p), _kinds(matched, p)
         shares = sorted(((matched.tokens((k, p)).mean(), k) for k in kinds), reverse=True)
         equal = matched.at_equal_size((EP, p), p)
-        against_tokens = bootstrap_difference(matched.tokens((EP, p)), matched.tokens(_identity))
+        identity = bootstrap_difference(matched.tokens((EP, p)), matched.tokens(_identity))
         yield (
             f"  p {p:g}: held-out tokens whose region's members are a latent's top tokens (F1 > "
             f".5, equal support): {', '.join(f'{kind} {share:.0%}' for share, kind in shares)}. "
-            f"EP − random exemplars {gap:+.3f}: {difference_said(gap, 'more', 'fewer')}; at equal size of "
-            f"regions {equal:+.3f}: {difference_said(equal, 'more', 'fewer')}. "
-            f"EP − token identity {against_tokens:+.3f}: {difference_said(against_tokens, 'more', 'fewer')}."
+            f"EP − random exemplars {gap:+.3f}: {worded(gap, 'more', 'fewer')}; at equal size of "
+            f"regions {equal:+.3f}: {worded(equal, 'more', 'fewer')}. "
+            f"EP − token identity {identity:+.3f}: {worded(identity, 'more', 'fewer')}."
         )
     scale = [key for key in matched.groups if key[1] is None]
     shares = ", ".join(f"{key[0]} {matched.tokens(key).mean():.0%}" for key in scale)
     yield f"  For scale: {shares}."
     better, worse = _count(matched.against_random((EP, p), p) for p in percentiles)
+    equal_better, equal_worse = _count(matched.at_equal_size((EP, p), p) for p in percentiles)
     yield (
-        f"  EP's regions match the SAE better than random exemplars at {better} of "
-        f"{len(percentiles)} percentiles, worse at {worse}."
+        "  Counted by tokens, EP's regions match the SAE better than random exemplars at "
+        f"{better} of {len(percentiles)} percentiles, worse at {worse}; at equal size of regions better at "
+        f"{equal_better}, worse at {equal_worse}."
     )
 
 
@@ -58,11 +60,11 @@ def labels_verdict(scores: ProbeScores, p: float, percentiles: Sequence[float]) 
     )
     for kind, row in scores.headline(p).iterrows():
         gap = row["against random"]
-        end = "" if gap is None else f"; less random exemplars {gap:+.3f}: {difference_said(gap)}"
+        end = "" if gap is None else f"; less random exemplars {gap:+.3f}: {worded(gap)}"
         yield f"  p {p:g}, {kind} ({row['readout']}): {row['AUROC'].value:.3f}{end}."
     own = scores.values(EP, p, MEAN)
     gap = t_interval(own - scores.raw(COORDINATES))
-    yield f"  EP − as many raw coordinates {gap:+.3f}: {difference_said(gap)}."
+    yield f"  EP − as many raw coordinates {gap:+.3f}: {worded(gap)}."
     if SAE in scores.kinds(p):
         sparse, dense = (
             t_interval(scores.values(EP, p, mine) - scores.values(SAE, p, theirs))
@@ -70,7 +72,7 @@ def labels_verdict(scores: ProbeScores, p: float, percentiles: Sequence[float]) 
         )
         yield (
             f"  Like with like: EP's least squares − the SAE's latents {sparse:+.3f}: "
-            f"{difference_said(sparse)}; EP's cosines − the SAE before TopK {dense:+.3f}: {difference_said(dense)}."
+            f"{worded(sparse)}; EP's cosines − the SAE before TopK {dense:+.3f}: {worded(dense)}."
         )
     gaps = [t_interval(scores.values(EP, q, MEAN) - scores.values(RANDOM, q, MEAN))
             for q in percentiles]  # fmt: skip
@@ -91,19 +93,19 @@ def labels_verdict(scores: ProbeScores, p: float, percentiles: Sequence[float]) 
 
 def short_answer(matched: LatentMatches, scores: ProbeScores, p: float) -> str:
     """The answer in two sentences."""
-    tokens, gap = matched.against_random((EP, p), p), t_interval(
-        scores.values(EP, p, MEAN) - scores.values(RANDOM, p, MEAN)
-    )  # fmt: skip
+    tokens, equal = matched.against_random((EP, p), p), matched.at_equal_size((EP, p), p)
+    gap = t_interval(scores.values(EP, p, MEAN) - scores.values(RANDOM, p, MEAN))
     shares = [matched.tokens(key).mean() for key in ((EP, p), (RANDOM, p), _identity)]
     return (
         f"At p {p:g}, {shares[0]:.0%} of tokens lie in an EP region that has an SAE latent's "
-        f"tokens, {shares[1]:.0%} around random exemplars ({difference_said(tokens, 'more', 'fewer')}), "
+        f"tokens, {shares[1]:.0%} around random exemplars ({worded(tokens, 'more', 'fewer')}; at "
+        f"equal size of regions {equal:+.3f}, {worded(equal, 'more', 'fewer')}), "
         f"{shares[2]:.0%} by token identity. Probing {len(scores.names)} sets, EP less random "
-        f"exemplars: {gap:+.3f} ({difference_said(gap)})."
+        f"exemplars: {gap:+.3f} ({worded(gap)})."
     )
 
 
-def difference_said(interval: Interval, above: str = "better", below: str = "worse") -> str:
+def worded(interval: Interval, above: str = "better", below: str = "worse") -> str:
     """One word for a difference, or what could have been shown."""
     if interval.low > 0:
         return above
