@@ -45,8 +45,8 @@ def latents_verdict(
     equal_better, equal_worse = _count(matched.at_equal_size((EP, p), p) for p in percentiles)
     yield (
         "  Counted by tokens, EP's regions match the SAE better than random exemplars at "
-        f"{better} of {len(percentiles)} percentiles, worse at {worse}; at equal size of regions better at "
-        f"{equal_better}, worse at {equal_worse}."
+        f"{better} of {len(percentiles)} percentiles, worse at {worse}; at equal size of regions "
+        f"better at {equal_better}, worse at {equal_worse}."
     )
 
 
