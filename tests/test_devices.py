@@ -42,7 +42,7 @@ from epkit.studies.neighbourhoods.memberships import overlap
 from epkit.studies.ood import plots as ood_plots
 from epkit.studies.ood import scores as ood
 from epkit.studies.refusal import regions as refusal
-from epkit.studies.sae_and_probes import feature_match, probing
+from epkit.studies.sae_and_probes import decoding, equal_support, probing
 from epkit.studies.saturation import estimates, growth, orders
 from epkit.studies.stability import distances, recurrence, variants
 
@@ -266,6 +266,7 @@ STAYS = {
     "dense first": lambda d, x: variants.dense_first(d.directions(x), d.threshold, n_pilot=30),
     "average": lambda d, x: variants.average(d, d, matching.match(d, d).pairs, x),
     "neighbour distance": lambda d, x: ood.neighbour_distance(d.directions(x), d.exemplars, 3),
+    "nearest fit": lambda d, x: decoding.nearest_fit(d, x, 3),
     "made up": lambda d, x: neighbours.directions_like(d.directions(X), 4),
 }
 COMES = {
@@ -298,12 +299,12 @@ COMES = {
     "regions within": lambda d, x: neighbours.regions_within(d, d.directions(x)),
     "mahalanobis": lambda d, x: ood.mahalanobis(x, X),
     "region probes": lambda d, x: probing.region_probes(
-        d, X[:80].numpy(), FLAGS[:80].numpy(), X[80:100].numpy(), k=3
+        d, X[:80].numpy(), FLAGS[:80].numpy(), X[80:100].numpy(), 3
     ),
-    "top tokens": lambda d, x: feature_match.top_tokens(
-        [readouts.signed(d, x[:50]), readouts.signed(d, x[50:])], top=5, min_active=2
+    "ranked latents": lambda d, x: vars(
+        equal_support.ranked_latents(lambda rows: readouts.signed(d, rows).relu(), x, block=50)
     ),
-    "token identity": lambda d, x: feature_match.token_identity(d.assign(x)[0], min_active=2),
+    "explained": lambda d, x: decoding.explained_by_regions(d, x, 3),
     "refusal table": lambda d, x: refusal.refusal_table(d, X, FLAGS),
     "table of near flags": lambda d, x: refusal.refusal_table(
         d, X.to(d.centre.device), FLAGS.to(d.centre.device)

@@ -58,8 +58,8 @@ SMALL = {
     },
     "08_sae_and_probes": {
         "layer": 2, "percentiles": [4, 10], "n_activations": 2000, "n_calibration": 600,
-        "n_read": 1500, "n_heldout": 800, "n_draws": 1, "shown_percentile": 4, "n_sets": 3,
-        "set_context": 32, "max_texts": 100, "min_texts": 60, "top": 8,
+        "n_heldout": 800, "n_orders": 2, "n_draws": 1, "rounds": 1, "n_sets": 3, "set_context": 32,
+        "max_texts": 100, "n_columns": 8,
     },
     "09_neighbourhoods": {
         "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,

@@ -53,6 +53,8 @@ class ActivationStream:
     positions: "all" clusters every position; "final" only the last token of each document, seen
       after its last context − 1 tokens.
     batch_tokens: the most tokens, padding included, in one forward pass; a default by device.
+    bucket: windows that are put into batches together; a default by device. Windows of a few tokens
+      fill a batch only where it is larger.
 
     Clustered are positions that hold a token (by mask; padding is never looked for by id), without
     BOS and without the template's start. BOS is the attention sink of most models (in the embedded
@@ -62,7 +64,7 @@ class ActivationStream:
     BOS has its sink on the first token of a window, which stays as well.
 
     Empty documents are passed over. Raises ValueError or TypeError for a model, layers, context,
-    positions or batch_tokens that cannot be.
+    positions, batch_tokens or bucket that cannot be.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class ActivationStream:
         context: int = 128,
         positions: str = "all",
         batch_tokens: int | None = None,
+        bucket: int | None = None,
     ):
         if not isinstance(model, LanguageModel):
             raise TypeError(
@@ -87,7 +90,7 @@ class ActivationStream:
         longest = getattr(model.module.config, "max_position_embeddings", None)
         self.context = whole(f"context for {model.name}", context, 2, longest)
         self.positions = one_of("positions", positions, ("all", "final"))
-        self.bucket = BUCKET[model.device.type]
+        self.bucket = BUCKET[model.device.type] if bucket is None else whole("bucket", bucket, 1)
         self.batch_tokens = (
             BATCH_TOKENS[model.device.type]
             if batch_tokens is None

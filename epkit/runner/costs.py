@@ -132,6 +132,12 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
             long = n + (len(p["domains"]) - 2) * p["n_others"] + p["n_chat"]
             short = len(p["domains"]) * p["n_short"]
             return [Stream(long, 1, True, wanted * p["n_orders"]), Stream(short, read)]
+        case "08":  # texts of the sets as long as one that may be chosen; all kinds of dictionaries
+            texts = p["n_sets"] * p["max_texts"] * p["most_tokens"]
+            kinds = p["n_orders"] + p["n_draws"] + 2 * p["rounds"]
+            return [
+                Stream(n, 1, True, wanted * kinds), Stream(heldout, 1), Stream(texts, 1, False)
+            ]  # fmt: skip
         case "10":
             splits = (p["percentile"], *p["other_percentiles"]) * 4 * p["n_splits"]
             walk = Stream(p["n_trajectory"] + p["n_followed"], layers, False, (4,))
@@ -152,7 +158,7 @@ def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     weights = sum(one.parameters for one in sizes) * here.number
     held = p.get("n_calibration", CALIBRATION) * max(s.layers for s in passes) * number
     whole = {
-        "02": "n_read", "08": "n_read", "09": "n_read", "10": "n_activations",
+        "02": "n_read", "08": "n_activations", "09": "n_read", "10": "n_activations",
         "14": "n_activations",
     }.get(stem[:2])  # fmt: skip
     rows = (p[whole] + p.get("n_heldout", 0)) * size.d_model * 4 if whole else 0

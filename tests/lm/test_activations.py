@@ -58,8 +58,9 @@ def test_batched_is_one_at_a_time_is_transformers(shape, options):
     texts = [*TEXTS, CHAT] if options["bos"] else TEXTS
     alone = joined(ActivationStream(model, texts, [0, 2], context=24, batch_tokens=1))
     plain = plain_hidden_states(model, alone)
-    for batch_tokens in (60, 10_000):
-        stream = ActivationStream(model, texts, [2, 0], context=24, batch_tokens=batch_tokens)
+    for batch_tokens, bucket in ((60, None), (10_000, None), (10_000, 2)):
+        options = {"context": 24, "batch_tokens": batch_tokens, "bucket": bucket}
+        stream = ActivationStream(model, texts, [2, 0], **options)
         batched = joined(stream)
         for name in FLAT:
             assert torch.equal(getattr(batched, name), getattr(alone, name))
@@ -254,7 +255,7 @@ def test_the_fingerprint_changes_with_what_changes_the_bytes():
     model = tiny_llama()
     base = {"layers": [1], "context": 24, "positions": "all", "batch_tokens": 100}
     streams = [ActivationStream(model, TEXTS, **base)]
-    changes = [{"context": 25}, {"positions": "final"}, {"batch_tokens": 99}]
+    changes = [{"context": 25}, {"positions": "final"}, {"batch_tokens": 99}, {"bucket": 7}]
     streams += [ActivationStream(model, TEXTS, **(base | change)) for change in changes]
     streams.append(ActivationStream(model, TEXTS[1:], **base))
     streams.append(ActivationStream(tiny_llama(seed=1), TEXTS, **base))
@@ -286,6 +287,7 @@ def test_the_fingerprint_changes_with_what_changes_the_bytes():
         ({"positions": "last"}, "positions must be one of all, final, got 'last'"),
         ({"positions": 1}, "positions must be one of"),
         ({"batch_tokens": 0}, "batch_tokens must be at least 1"),
+        ({"bucket": 0}, "bucket must be at least 1"),
         ({"batch_tokens": float("nan")}, "batch_tokens must be a whole number"),
         ({"model": "tiny"}, r"load it with epkit\.load_model\('tiny'\)"),
         ({"model": None}, "model must be a LanguageModel, got None"),

@@ -1,11 +1,16 @@
 """Notebook 08: do regions and SAE latents find the same, and what can labels be read off?
 
-- `latents`: whether the SAE is good enough; `feature_match`: features that are most active on the
-  same tokens; `comparison`: regions and random exemplars against latents; `examples` of matches.
-- `sets`: labelled sets of the probing suite, split; `probing`: probes on regions and activations;
-  `scores`: all probes over all sets; `harness`: what the suite's own code found, as recorded.
+- `kinds`: dictionaries of one stream at equal K; `latents`: whether the SAE is good enough.
+- `equal_support`: members of features against latents' top tokens; `comparison`: kinds of
+  dictionaries against latents; `examples` of matches.
+- `decoding`: how much of an activation least squares over its nearest regions gives back.
+- `sets`: labelled sets of the probing suite, split; `strata`: which of them, by how hard they are;
+  `probing`: probes on readouts and activations; `scores`: all probes over all sets; `harness`: what
+  the suite's own code found, as recorded.
 - `plots`: the figures; `verdict`: the answers in words.
 """
 
-EP, RANDOM = "EP", "random exemplars"
-"""What dictionaries are called in tables and figures: exemplars of a partition, or drawn."""
+EP, REFINED, KMEANS, ITDA = "EP", "EP refined", "k-means", "ITDA"
+RANDOM, SAE = "random exemplars", "TopK SAE"
+KINDS = (EP, REFINED, KMEANS, ITDA, RANDOM, SAE)
+"""What dictionaries are called in tables and figures, and their order there."""

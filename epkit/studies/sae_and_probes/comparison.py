@@ -1,149 +1,154 @@
-"""Regions, random exemplars and SAE latents, all read on the same held-out tokens.
+"""Kinds of dictionaries against the latents of one SAE, on the same held-out tokens.
 
-Groups of features have a key: ("EP", p, basis) or ("random exemplars", p, basis), with one
-`TopTokens` for each draw of exemplars; or (name,) for what stands beside them for scale. A feature
-counts as matched where its best match has F1 > .5.
+Groups of features have a key: (kind, p) for dictionaries, with one `Overlap` a run; (name, None)
+for what stands beside them for scale: another SAE's latents, token identity, the same regions with
+their tokens shuffled.
 
 Does not know: models, token texts, how dictionaries and SAE were made.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
-from epkit.readouts import BASES, signed
-from epkit.stats import bootstrap_difference, bootstrap_mean
-from epkit.studies.sae_and_probes import EP, RANDOM
-from epkit.studies.sae_and_probes.feature_match import (
-    FeatureMatch,
-    TopTokens,
-    match_features,
-    one_to_one,
-    share_above,
-    share_difference,
-    top_tokens,
+from epkit.stats import (
+    Interval,
+    bootstrap_difference,
+    bootstrap_mean,
+    minimum_detectable,
+)
+from epkit.studies.sae_and_probes import RANDOM
+from epkit.studies.sae_and_probes.equal_support import (
+    MATCHED,
+    MIN_MEMBERS,
+    Overlap,
+    RankedLatents,
+    match_members,
 )
 
-Found = Mapping[float, Dictionary]
-Drawn = Mapping[float, Sequence[Dictionary]]
+NORMAL = 1.96
+"""Standard errors on either side in a 95 % interval."""
 
-SHARES = ("features → latents", "latents → features")
-"""Columns of `LatentMatches.table`: shares matched, from either side."""
-
-MATCHED = 0.5
-
-
-def read_features(encode: Callable[[Tensor], Tensor], x: Tensor) -> TopTokens:
-    """Top tokens of the F features that `encode` gives, (n, D) → (n, F), on activations (N, D)."""
-    return top_tokens(encode(rows) for rows in x.split(1024))
-
-
-def read_regions(found: Found, drawn: Drawn, x: Tensor) -> dict[tuple, list[TopTokens]]:
-    """{(features, p, basis): top tokens of every draw} by signed projections of x (N, D)."""
-    return {
-        (name, p, basis): [read_features(partial(signed, d, basis=basis), x) for d in many]
-        for p, own in found.items()
-        for basis in BASES
-        for name, many in ((EP, [own]), (RANDOM, drawn[p]))
-    }
+SHUFFLED, RESEEDED, IDENTITY = "EP, tokens shuffled", "SAE, another seed", "token identity"
 
 
 @dataclass(frozen=True, eq=False)
 class LatentMatches:
     """Groups of features against the latents of one SAE.
 
-    latents : top tokens of the F latents. groups : {key: top tokens of every draw}.
-    matches : {key: matches of every draw with the latents}.
+    groups : {key: one `Overlap` a run}. document : (N,) of every token, from 0 without gaps.
     """
 
-    latents: TopTokens
-    groups: dict[tuple, list[TopTokens]]
-    matches: dict[tuple, list[FeatureMatch]]
+    groups: Mapping[tuple[str, float | None], Sequence[Overlap]]
+    document: np.ndarray
 
-    @classmethod
-    def of(cls, latents: TopTokens, groups: dict[tuple, list[TopTokens]]) -> "LatentMatches":
-        """Match every group with the latents."""
-        matches = {
-            key: [match_features(own, latents) for own in many] for key, many in groups.items()
-        }
-        return cls(latents, groups, matches)
-
-    def table(self) -> pd.DataFrame:
-        """A row a group: columns features, p, basis (nan for scale), shares matched and mean F1."""
-        return pd.DataFrame([self._row(key) for key in self.matches])
-
-    def against_random(
-        self, found: Found, drawn: Drawn, x: Tensor, document: Tensor
-    ) -> pd.DataFrame:
-        """EP less random exemplars, indexed by (p, basis), and how many regions both find.
-
-        x, document : activations (N, D) of the tokens compared and the document of each, (N,).
-        """
-        rows = []
-        for p, own in found.items():
-            # Membership knows no basis: one assignment serves both.
-            regions = [[d.assign(x)[0] for d in many] for many in ([own], drawn[p])]
-            for basis in BASES:
-                keys = (EP, p, basis), (RANDOM, p, basis)
-                tokens = map(self._tokens_matched, keys, regions, (document, document))
-                rows.append({"p": p, "basis": basis} | self._differences(*keys, *tokens))
-        return pd.DataFrame(rows).set_index(["p", "basis"])
-
-    def _row(self, key: tuple) -> dict:
-        matches = self.matches[key]
-        f1 = np.concatenate([m.f1_of_a for m in matches])
-        n = self.latents.kept.sum()
-        pairs = [(m.f1[one_to_one(m.f1)] > MATCHED).sum() / n for m in matches]
-        return dict(zip(("features", "p", "basis"), key, strict=False)) | {
-            "K": len(self.groups[key][0]),
-            "left out": f"{np.isnan(f1).mean():.0%}",
-            SHARES[0]: share_above(f1, MATCHED),
-            SHARES[1]: bootstrap_mean(self._latents_matched(key)),
-            "mean F1 →": np.nanmean(f1),
-            "mean F1 ←": self._of_latents(key).mean(),
-            "one to one, of the latents": np.mean(pairs),
-        }
-
-    def _differences(
-        self, own: tuple, random: tuple, own_tokens: np.ndarray, random_tokens: np.ndarray
-    ) -> dict:
-        (m,), others = self.matches[own], self.matches[random]
-        f1 = np.concatenate([other.f1_of_a for other in others])
-        twin = match_features(self.groups[own][0], self.groups[random][0])
-        return {
-            "regions matched: EP − random": share_difference(m.f1_of_a, f1, MATCHED),
-            "tokens in a matched region: EP − random": bootstrap_difference(
-                own_tokens, random_tokens
-            ),
-            "latents matched: EP − random": bootstrap_difference(
-                self._latents_matched(own), self._latents_matched(random)
-            ),
-            "mean F1 of latents: EP − random": bootstrap_difference(
-                self._of_latents(own).mean(0), self._of_latents(random).mean(0)
-            ),
-            "regions with a random exemplar's tokens": share_above(twin.f1_of_a, MATCHED),
-        }
-
-    def _of_latents(self, key: tuple) -> np.ndarray:
-        """(draws, latents kept) F1 of every latent with its best match."""
-        return np.stack([m.f1_of_b[self.latents.kept] for m in self.matches[key]])
-
-    def _latents_matched(self, key: tuple) -> np.ndarray:
-        """Of every latent kept, in how many draws some feature has its tokens."""
-        return (self._of_latents(key) > MATCHED).mean(0)
-
-    def _tokens_matched(
-        self, key: tuple, regions: Sequence[Tensor], document: Tensor
-    ) -> np.ndarray:
-        """Of every document, the share of tokens whose region is matched; mean over draws."""
-        own = np.unique(document.cpu().numpy(), return_inverse=True)[1]
-        shares = []
-        for m, region in zip(self.matches[key], regions, strict=True):
-            hit = (m.f1_of_a > MATCHED)[region.cpu().numpy()]
-            shares.append(np.bincount(own, hit) / np.bincount(own))
+    def tokens(self, key: tuple[str, float | None]) -> np.ndarray:
+        """Of every document, the share of tokens in a matched feature; mean over runs."""
+        n = np.bincount(self.document)
+        shares = [np.bincount(self.document, one.token_matched) / n for one in self.groups[key]]
         return np.mean(shares, axis=0)
+
+    def against_random(self, key: tuple[str, float | None], p: float) -> Interval:
+        """The difference of `tokens` from random exemplars at p, paired over documents."""
+        return bootstrap_difference(self.tokens(key), self.tokens((RANDOM, p)))
+
+    def regions(self, key: tuple[str, float | None]) -> Interval:
+        """Share of features of five members or more that are matched, over all runs."""
+        f1 = np.concatenate([one.f1 for one in self.groups[key]])
+        return bootstrap_mean(f1[~np.isnan(f1)] > MATCHED)
+
+    def at_equal_size(self, key: tuple[str, float | None], p: float) -> Interval:
+        """Share of features matched less that of random exemplars at p, at the sizes of the latter.
+
+        Features are compared within doublings of their members, and doublings weighted by the
+        tokens that random exemplars have in them (those that one side has none in are left out).
+        Normal interval over features, all runs together.
+        """
+        own, other = (_by_size(self.groups[k]) for k in (key, (RANDOM, p)))
+        shared = sorted(own.keys() & other.keys())
+        weight = np.array([sum(m for m, _ in other[size]) for size in shared], dtype=float)
+        weight /= weight.sum()
+        value, variance = 0.0, 0.0
+        for w, size in zip(weight, shared, strict=True):
+            a, b = (np.array([hit for _, hit in side[size]]) for side in (own, other))
+            value += w * (a.mean() - b.mean())
+            variance += w**2 * (a.var() / len(a) + b.var() / len(b))
+        half = NORMAL * variance**0.5
+        return Interval(value, value - half, value + half)
+
+    def distinct(self, key: tuple[str, float | None]) -> float:
+        """Different latents that are the match of a matched feature, mean over runs."""
+        return float(np.mean([len(np.unique(one.latent[one.matched])) for one in self.groups[key]]))
+
+    def table(self, p: float) -> pd.DataFrame:
+        """A row a kind at p and what stands for scale, indexed by features."""
+        rows = []
+        for key, runs in self.groups.items():
+            if key[1] not in (p, None):
+                continue
+            gap = None if key[0] == RANDOM else self.against_random(key, p)
+            rows.append({
+                "features": key[0],
+                "of five members": round(np.mean([(~np.isnan(one.f1)).sum() for one in runs])),
+                "matched": self.regions(key),
+                "tokens in a matched one": bootstrap_mean(self.tokens(key)),
+                "distinct latents": self.distinct(key),
+                "at equal size, against random": gap and self.at_equal_size(key, p),
+                "tokens, against random exemplars": gap,
+                "detectable": np.nan if gap is None else minimum_detectable(gap),
+            })  # fmt: skip
+        return pd.DataFrame(rows).set_index("features")
+
+
+def _by_size(runs: Sequence[Overlap]) -> dict[int, list[tuple[int, bool]]]:
+    """{doublings above `MIN_MEMBERS`: (members, whether matched) of every feature}."""
+    found: dict[int, list[tuple[int, bool]]] = {}
+    for one in runs:
+        for m, hit in zip(one.members.tolist(), one.matched.tolist(), strict=True):
+            if m >= MIN_MEMBERS:
+                found.setdefault((m // MIN_MEMBERS).bit_length(), []).append((m, hit))
+    return found
+
+
+def match_kinds(
+    found: Mapping[float, Mapping[str, Sequence[Dictionary]]],
+    latents: RankedLatents,
+    x: Tensor,
+    document: Tensor,
+    *,
+    token: Tensor,
+    others: Sequence[RankedLatents] = (),
+    seed: int = 0,
+) -> LatentMatches:
+    """Match every dictionary's regions with latents on activations (N, D) of held-out tokens.
+
+    found : {p: {kind: runs}}. document, token : (N,) of every activation; documents in any numbers.
+    others : latents of SAEs from other seeds, on the same tokens. seed : of the shuffled tokens.
+    """
+    groups: dict[tuple[str, float | None], list[Overlap]] = {}
+    for p, kinds in found.items():
+        for kind, runs in kinds.items():
+            regions = [d.assign(x)[0].cpu().numpy() for d in runs]
+            groups[kind, p] = [
+                match_members(region, len(d), latents)
+                for region, d in zip(regions, runs, strict=True)
+            ]
+    if others:
+        groups[RESEEDED, None] = [match_members(one.top, len(one), latents) for one in others]
+    ids, identity = np.unique(token.cpu().numpy(), return_inverse=True)
+    groups[IDENTITY, None] = [match_members(identity, len(ids), latents)]
+    first = next(iter(groups.values()))[0]
+    shuffled = np.random.default_rng(seed).permutation(first.feature)
+    groups[SHUFFLED, None] = [match_members(shuffled, len(first.members), latents)]
+    return LatentMatches(groups, np.unique(document.cpu().numpy(), return_inverse=True)[1])
+
+
+def late_tokens(window: Tensor, first: int) -> Tensor:
+    """(N,) bool, activations that are not among the `first` of their window: window (N,) sorted."""
+    place = torch.arange(len(window)) - torch.searchsorted(window.contiguous(), window.contiguous())
+    return place >= first

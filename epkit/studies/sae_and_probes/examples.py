@@ -13,45 +13,37 @@ from epkit.dictionary import Dictionary
 from epkit.inspect.tables import context_line
 from epkit.lm.store import ActivationSet
 from epkit.members import MemberCollector
-from epkit.studies.sae_and_probes.feature_match import FeatureMatch, TopTokens
+from epkit.studies.sae_and_probes.equal_support import Overlap, RankedLatents
 
 
-def example_groups(match: FeatureMatch) -> dict[str, np.ndarray]:
-    """{kind: indices}: regions with F1 > .5, and of either side the tenth that matches worst.
-
-    match : of regions with latents. Features left out belong to none.
-    """
-    low = (f1 <= np.nanquantile(f1, 0.1) for f1 in (match.f1_of_a, match.f1_of_b))
-    shared, regions, latents = map(np.flatnonzero, (match.f1_of_a > 0.5, *low))
-    return {"shared": shared, "region's own": regions, "latent's own": latents}
+def example_groups(overlap: Overlap) -> dict[str, np.ndarray]:
+    """{kind: regions}: those that are matched, and the tenth that matches worst."""
+    worst = overlap.f1 <= np.nanquantile(overlap.f1, 0.1)
+    return {"matched": np.flatnonzero(overlap.matched), "worst": np.flatnonzero(worst)}
 
 
 def match_examples(
-    match: FeatureMatch,
-    regions: TopTokens,
-    latents: TopTokens,
+    overlap: Overlap,
+    latents: RankedLatents,
     context: Callable[[int], str],
     *,
     n: int = 4,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Up to n features of every group of `example_groups`, each beside its best match.
+    """Up to n regions of every group of `example_groups`, each beside its match.
 
     context : of a token that was read, by its position, as text.
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for kind, members in example_groups(match).items():
-        for i in sorted(rng.permutation(members)[:n]):
-            own = kind == "latent's own"
-            region, latent = (match.match_of_b[i], i) if own else (i, match.match_of_a[i])
+    for kind, regions in example_groups(overlap).items():
+        for region in sorted(rng.permutation(regions)[:n]):
+            m, latent = overlap.members[region], overlap.latent[region]
             rows.append({
-                "": kind,
-                "region": region if region >= 0 else "—",
-                "latent": latent if latent >= 0 else "—",
-                "F1": match.f1[region, latent] if min(region, latent) >= 0 else 0.0,
-                "region's tokens": _contexts(regions, region, context),
-                "latent's tokens": _contexts(latents, latent, context),
+                "": kind, "region": region, "members": m,
+                "latent": latent if latent >= 0 else "—", "F1": overlap.f1[region],
+                "members in context": _contexts(np.flatnonzero(overlap.feature == region), context),
+                "latent's top tokens": _contexts(latents.tokens_of(latent, m), context),
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -65,11 +57,6 @@ def context_reader(
     return lambda i: context_line(reader, tokenizer, int(i), width)
 
 
-def _contexts(
-    top: TopTokens, feature: int, context: Callable[[int], str], n: int = 3
-) -> list[str] | str:
-    """n of a feature's tokens, evenly spaced from the most active on; "" for no feature."""
-    if feature < 0:
-        return ""
-    index = top.index[feature][top.index[feature] >= 0]
-    return [context(int(i)) for i in index[:: max(1, len(index) // n)][:n]]
+def _contexts(tokens: np.ndarray, context: Callable[[int], str], n: int = 3) -> list[str]:
+    """n of the tokens, evenly spaced."""
+    return [context(int(i)) for i in tokens[:: max(1, len(tokens) // n)][:n]]

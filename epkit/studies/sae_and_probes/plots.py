@@ -1,13 +1,13 @@
-"""Figures of the comparison of regions with SAE latents and with labels.
+"""Figures of the comparison of dictionaries with SAE latents and with labels.
 
-Tables hold `Interval`s (value, low, high). EP is drawn in one colour, random exemplars in another.
+A kind of dictionary has one colour and marker in all of them. Bars are 95 % intervals.
 
 Does not know: how the numbers came about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,101 +15,85 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from epkit.studies.sae_and_probes import EP, RANDOM
+from epkit.stats import Interval, bootstrap_mean
+from epkit.studies.sae_and_probes import EP, KINDS, RANDOM
+from epkit.studies.sae_and_probes.comparison import LatentMatches
+from epkit.studies.sae_and_probes.scores import RAW, ProbeScores, headline_readout
 
-STYLES = {EP: ("C0", "o"), RANDOM: ("C1", "s")}
-BASIS_LINES = {"mean": "-", "exemplar": ":"}
-SCALE_LINES = ("--", "-.", (0, (1, 4)))
+STYLES = dict(zip(KINDS, (f"C{i}" for i in (0, 2, 4, 5, 1, 3)), strict=True))
+MARKERS = dict(zip(KINDS, "o^DvsP", strict=True))
+SCALE_LINES = ("--", "-.", ":")
 
 
-def plot_shares(
-    table: pd.DataFrame,
-    columns: Mapping[str, str],
-    scale: Mapping[str, Sequence[float]],
-    *,
-    title: str,
-    label: str,
+def plot_answer(
+    matched: LatentMatches, scores: ProbeScores, percentiles: Sequence[float], p: float, title: str
 ) -> Figure:
-    """A panel per column of intervals, over p, with a line per kind of features and basis.
+    """Left: tokens whose region has a latent's tokens, by p; right: probes less random exemplars.
 
-    table : columns features ("EP", "random exemplars"), basis, p, and those of `columns`.
-    columns : column of the table: title of its panel.
-    scale : name: a value for each panel, drawn as a level line.
+    p : of the right panel.
     """
-    figure, axes = plt.subplots(
-        1, len(columns), figsize=(5 * len(columns), 3.8), sharey=True, layout="constrained"
-    )
-    for i, (axis, (column, panel)) in enumerate(zip(axes, columns.items(), strict=True)):
-        for (name, basis), part in table.groupby(["features", "basis"], sort=False):
-            _line(axis, part.p, part[column], name, f"{name}, {basis}", BASIS_LINES[basis])
-        for style, (name, values) in zip(SCALE_LINES, scale.items(), strict=False):
-            axis.axhline(values[i], color="0.4", lw=1, ls=style, label=name)
-        _percentiles(axis, table.p)
-        axis.set(title=panel, ylim=(-0.02, 1.02))
-    axes[0].set_ylabel(label)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.2), layout="constrained")
+    _matches(left, matched, sorted(percentiles))
+    _differences(right, scores.headline(p)["against random"].dropna())
+    right.set_title(f"labels, p = {p:g}: {len(scores.names)} sets")
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+        *left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
     )
     figure.suptitle(title)
     return figure
 
 
-def plot_probes(table: pd.DataFrame, scale: Mapping[str, float], *, title: str) -> Figure:
-    """A panel per probe: mean accuracy over p, of EP and of random exemplars at equal K.
-
-    table : columns probe, exemplars ("EP", "random exemplars"), p, accuracy (intervals).
-    scale : name: accuracy drawn as a level line in every panel.
-    """
-    probes = list(dict.fromkeys(table.probe))
-    figure, axes = plt.subplots(
-        1, len(probes), figsize=(3 * len(probes), 3.6), sharey=True, layout="constrained"
-    )
-    for axis, probe in zip(axes, probes, strict=True):
-        part = table[table.probe == probe]
-        for name, style in zip(STYLES, ("-", "--"), strict=True):
-            own = part[part.exemplars == name]
-            _line(axis, own.p, own.accuracy, name, name, style)
-        for style, (name, value) in zip(("-", *SCALE_LINES), scale.items(), strict=False):
-            axis.axhline(value, color="0.4", lw=1, ls=style, label=name)
-        _percentiles(axis, table.p)
-        axis.set_title(probe)
-    axes[0].set_ylabel("mean accuracy on test texts (95 %)")
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle(title)
-    return figure
-
-
-def plot_sets(accuracy: pd.DataFrame, *, title: str) -> Figure:
-    """Accuracy of up to four methods (columns) on every set (rows), sorted by the first one."""
-    accuracy = accuracy.sort_values(accuracy.columns[0])
-    figure, axis = plt.subplots(figsize=(8, 0.27 * len(accuracy) + 1.5), layout="constrained")
-    y = np.arange(len(accuracy))
-    styles = (("|", "black", 70), ("o", "C0", 26), ("s", "C1", 26), ("x", "0.5", 26))
-    for name, (marker, colour, size) in zip(accuracy, styles, strict=False):
-        axis.scatter(accuracy[name], y, s=size, marker=marker, color=colour, label=name, zorder=3)
-    axis.set_yticks(y, accuracy.index, fontsize=8)
-    axis.axvline(0.5, color="0.7", lw=1)
+def plot_sets(scores: ProbeScores, p: float, kinds: Sequence[str], title: str) -> Figure:
+    """AUROC of the raw probe and of kinds at p on every set, from the hardest in training up."""
+    order = np.argsort(list(scores.trained.values()), kind="stable")
+    figure, axis = plt.subplots(figsize=(8, 0.34 * len(order) + 1.6), layout="constrained")
+    y = np.arange(len(order))
+    axis.scatter(scores.raw(RAW)[order], y, marker="|", s=90, color="black", label="raw", zorder=3)
+    for kind in kinds:
+        values = scores.values(kind, p, headline_readout(kind))[order]
+        axis.scatter(values, y, s=30, color=STYLES[kind], marker=MARKERS[kind], label=kind)
+    names = [f"{scores.names[i]} ({scores.strata[i]})" for i in order]
+    axis.set_yticks(y, names, fontsize=8)
     axis.grid(axis="y", alpha=0.3)
-    axis.set(xlabel="accuracy on test texts", title=title)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    axis.set(xlabel="AUROC on test texts", title=title)
+    figure.legend(loc="outside lower center", ncols=5, frameon=False)
     return figure
 
 
-def _line(axis: Axes, p: pd.Series, intervals: pd.Series, name: str, label: str, line) -> None:
-    """Values with their intervals over p, in the style of `name`."""
-    order = np.argsort(p.to_numpy())
-    value, low, high = np.array(intervals.tolist())[order].T
-    colour, marker = STYLES[name]
-    axis.errorbar(
-        p.to_numpy()[order], value, [value - low, high - value], color=colour, marker=marker,
-        capsize=2, ls=line, label=label,
+def _matches(axis: Axes, matched: LatentMatches, percentiles: list[float]) -> None:
+    kinds = [kind for kind in KINDS if (kind, percentiles[0]) in matched.groups]
+    for i, kind in enumerate(kinds):
+        shares = [bootstrap_mean(matched.tokens((kind, p))) for p in percentiles]
+        at = np.arange(len(percentiles)) + (i - (len(kinds) - 1) / 2) * 0.07
+        _bars(axis, at, shares, kind)
+    scale = [key for key in matched.groups if key[1] is None]
+    for line, key in zip(SCALE_LINES, scale, strict=False):
+        axis.axhline(matched.tokens(key).mean(), color="0.4", lw=1, ls=line, label=key[0])
+    axis.set_xticks(range(len(percentiles)), [f"{p:g}" for p in percentiles])
+    axis.set(
+        title="members that are a latent's top tokens", xlabel="percentile p of the threshold (%)",
+        ylabel="share of held-out tokens (F1 > .5)", ylim=(0, None),
     )  # fmt: skip
 
 
-def _percentiles(axis: Axes, p: pd.Series) -> None:
-    """A logarithmic axis with a tick at every percentile there is."""
-    ticks = sorted(p.unique())
-    axis.set(xscale="log", xlabel="percentile p of the threshold (%)")
-    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.minorticks_off()
+def _bars(axis: Axes, at: np.ndarray, intervals: Sequence[Interval], kind: str) -> None:
+    value, low, high = np.array(intervals).T
+    axis.errorbar(
+        at, value, [value - low, high - value], color=STYLES[kind], marker=MARKERS[kind], ms=5,
+        lw=1, capsize=2, label=kind,
+    )  # fmt: skip
+
+
+def _differences(axis: Axes, gaps: pd.Series) -> None:
+    for y, (kind, gap) in enumerate(gaps.items()):
+        sides = [[gap.value - gap.low], [gap.high - gap.value]]
+        axis.errorbar(gap.value, y, xerr=sides, color=STYLES[kind], marker=MARKERS[kind], capsize=3)
+    axis.set_yticks(range(len(gaps)), gaps.index)
+    axis.invert_yaxis()
+    axis.axvline(0, color="0.5", lw=1)
+    axis.set_xlabel(f"mean AUROC less that of {RANDOM} (95 %)")
+
+
+def shown_kinds(scores: ProbeScores, p: float) -> list[str]:
+    """Kinds that `plot_sets` can tell apart: EP, random exemplars, and the SAE where it is read."""
+    return [kind for kind in scores.kinds(p) if kind in (EP, RANDOM, KINDS[-1])]

@@ -2,18 +2,21 @@
 
 Probes learn from training rows alone and give a probability to every test row:
 
-- raw            logistic regression on the activation, or on its one best coordinate;
+- raw            logistic regression on the activation; the strength of its penalty, and how hard
+                 the set is, by cross-validation on the training rows;
 - one-hot        the smoothed share of positives among the training rows of the same region;
-- top-k          logistic regression on the k largest cosines, the others zero;
-- cosine         logistic regression on the cosines to all regions;
-- best region    logistic regression on the cosine to the region with the best training AUROC;
+- k best         logistic regression on the k columns of a readout whose means differ most between
+                 the classes of the training rows, in pooled standard deviations (sae-probes' rule,
+                 with columns of any scale); k = 1 is the best single column;
 - majority       the share of positives in training, for every row.
 
-The strength of the penalty is chosen by cross-validation on the training rows. A probability of
-exactly one half counts as half right, as a tie does for AUROC.
+Readouts of a dictionary: cosines to all regions in either basis, the Otsu cut, and coefficients of
+least squares over the nearest regions. Of an SAE: its latents, and what TopK takes them from.
 
 Does not know: texts, models, where rows, labels and dictionaries come from.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -24,8 +27,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from epkit.dictionary import Dictionary
-from epkit.readouts import cosine, top_k
-from epkit.stats import auroc
+from epkit.readouts import cosine, otsu_cut
+from epkit.share.sae import SparseAutoencoder
+from epkit.studies.sae_and_probes.decoding import coefficients
 
 STRENGTHS = np.logspace(-1, 3, 5)
 """Inverse penalties tried (scikit-learn's C), for features whose rows have mean square norm 1."""
@@ -35,28 +39,41 @@ SMOOTHING = 2.0
 """Pseudo-texts at the overall rate that smooth a region's share: 2 is Laplace's rule."""
 
 
-def logistic(
-    train: np.ndarray,
-    labels: np.ndarray,
-    test: np.ndarray,
-    *,
-    standardise: bool = True,
-    seed: int = 0,
-) -> np.ndarray:
-    """Probabilities of test rows by penalised logistic regression: (n, F), (n,), (m, F) → (m,).
+NEAREST = 8
+"""Regions of the least-squares readout."""
 
-    The penalty is the one of `STRENGTHS` with the best AUROC in cross-validation on `train`.
+MEAN, EXEMPLAR = "cosine, mean", "cosine, exemplar"
+OTSU, FITTED, ONE_HOT = "Otsu", "least squares", "one-hot"
+LATENTS, BEFORE = "latents", "before TopK"
+READOUTS = (MEAN, EXEMPLAR, OTSU, FITTED, ONE_HOT)
+
+
+class RawProbe(NamedTuple):
+    """Probabilities of the test rows (m,), and the mean AUROC of cross-validation in training."""
+
+    probability: np.ndarray
+    trained: float
+
+
+def raw_probe(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, seed: int = 0
+) -> RawProbe:
+    """Penalised logistic regression on standardised columns: (n, F), (n,), (m, F).
+
+    The penalty is the one of `STRENGTHS` with the best AUROC in cross-validation on `train`, whose
+    value there is given back: of the best of a few, so slightly high.
     """
     _check_labels(labels)
-    if standardise:
-        scaler = StandardScaler().fit(train)
-        train, test = scaler.transform(train), scaler.transform(test)
+    scaler = StandardScaler().fit(train)
+    train, test = scaler.transform(train), scaler.transform(test) if len(test) else test
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     model = LogisticRegression(max_iter=2000)
     search = GridSearchCV(model, {"C": STRENGTHS}, scoring=_area, cv=folds)
     with threadpool_limits(1):  # the problems are small: threads cost more than they give
         train, test = _rotated(train, test)
-        return search.fit(train, labels).predict_proba(test)[:, 1]
+        search.fit(train, labels)
+        probability = search.predict_proba(test)[:, 1] if len(test) else np.zeros(0)
+    return RawProbe(probability, float(search.best_score_))
 
 
 def class_rates(
@@ -74,53 +91,62 @@ def class_rates(
     return rates[test_region]
 
 
-def best_column(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, int]:
-    """Probabilities from the one column with the best training AUROC, either sign, and which."""
+def best_columns(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (m,) from the k columns of `train` (n, F) that differ most, and which, (k,).
+
+    All columns where there are fewer than k; ties go to the lowest index.
+    """
     _check_labels(labels)
-    best = int(np.abs(auroc(train, labels) - 0.5).argmax())
-    scaler = StandardScaler().fit(train[:, [best]])
-    model = LogisticRegression().fit(scaler.transform(train[:, [best]]), labels)
-    return model.predict_proba(scaler.transform(test[:, [best]]))[:, 1], best
-
-
-def raw_probes(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """{probe: probabilities (m,)} on the activations themselves, and of the majority class."""
-    return {
-        "raw": logistic(train, labels, test, seed=seed),
-        "raw best coordinate": best_column(train, labels, test)[0],
-        "majority": np.full(len(test), labels.mean()),
-    }
+    labels = labels.astype(bool)
+    yes, no = train[labels], train[~labels]
+    spread = np.sqrt((yes.var(0) + no.var(0)) / 2)
+    apart = np.abs(yes.mean(0) - no.mean(0)) / np.where(spread > 0, spread, np.inf)
+    chosen = np.argsort(-apart, kind="stable")[:k]
+    scaler = StandardScaler().fit(train[:, chosen])
+    with threadpool_limits(1):
+        model = LogisticRegression(max_iter=2000).fit(scaler.transform(train[:, chosen]), labels)
+        return model.predict_proba(scaler.transform(test[:, chosen]))[:, 1], chosen
 
 
 def region_probes(
-    dictionary: Dictionary,
-    train: np.ndarray,
-    labels: np.ndarray,
-    test: np.ndarray,
-    *,
-    k: int = 16,
-    basis: str = "mean",
-    seed: int = 0,
+    dictionary: Dictionary, train: np.ndarray, labels: np.ndarray, test: np.ndarray, k: int
 ) -> dict[str, np.ndarray]:
-    """{probe: probabilities (m,)} on the regions of activations (n, D), (m, D).
+    """{readout: probabilities (m,)} of `READOUTS` on activations (n, D), (m, D).
 
-    One-hot is membership, by the nearest exemplar; the others read cosines on `basis`, top-k those
-    of all regions where there are fewer than k.
+    One-hot is membership, by the nearest exemplar; of the others the k best columns are read.
     """
-    parts, most = (train, test), min(k, len(dictionary))
-    region = [dictionary.assign(x)[0].cpu().numpy() for x in parts]
-    all_cosines = [cosine(dictionary, x, basis).cpu().numpy() for x in parts]
-    largest = [
-        top_k(dictionary, x, most, basis, of="cosine").to_dense().cpu().numpy() for x in parts
-    ]
-    return {
-        "one-hot": class_rates(region[0], labels, region[1], len(dictionary)),
-        "best region": best_column(all_cosines[0], labels, all_cosines[1])[0],
-        f"top-{k}": logistic(largest[0], labels, largest[1], standardise=False, seed=seed),
-        "cosine": logistic(all_cosines[0], labels, all_cosines[1], seed=seed),
+    x = np.concatenate([train, test])
+    found = {
+        MEAN: cosine(dictionary, x, "mean"),
+        EXEMPLAR: cosine(dictionary, x, "exemplar"),
+        OTSU: otsu_cut(dictionary, x, "mean").to_dense(),
+        FITTED: coefficients(dictionary, x, NEAREST, "mean"),
     }
+    probabilities = {name: _read(f.cpu().numpy(), labels, k) for name, f in found.items()}
+    region = dictionary.assign(x)[0].cpu().numpy()
+    n = len(train)
+    return probabilities | {ONE_HOT: class_rates(region[:n], labels, region[n:], len(dictionary))}
+
+
+def latent_probes(
+    sae: SparseAutoencoder, train: np.ndarray, labels: np.ndarray, test: np.ndarray, k: int
+) -> dict[str, np.ndarray]:
+    """{readout: probabilities (m,)} of an SAE's k best latents; one-hot is the most active one."""
+    x = np.concatenate([train, test])
+    before, latents = (f(x).cpu().numpy() for f in (sae.pre_activations, sae.encode))
+    top, n = latents.argmax(1), len(train)
+    return {
+        LATENTS: _read(latents, labels, k),
+        BEFORE: _read(before, labels, k),
+        ONE_HOT: class_rates(top[:n], labels, top[n:], len(sae)),
+    }
+
+
+def _read(readout: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Probabilities of the rows after the labelled ones."""
+    return best_columns(readout[: len(labels)], labels, readout[len(labels) :], k)[0]
 
 
 def _area(model: LogisticRegression, x: np.ndarray, labels: np.ndarray) -> float:
@@ -137,7 +163,7 @@ def _rotated(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if not np.ptp(train, axis=0).any():
         raise ValueError("all training rows have the same features: nothing to learn from")
     axes = PCA(svd_solver="full").fit(train.astype(np.float64))
-    train, test = axes.transform(train), axes.transform(test)
+    train, test = axes.transform(train), axes.transform(test) if len(test) else test
     scale = np.sqrt((train**2).sum(1).mean())
     return train / scale, test / scale
 

@@ -1,7 +1,8 @@
-"""Probes on regions, random exemplars and latents over many labelled sets, and their comparison.
+"""Probes on dictionaries and latents over many labelled sets, and their comparison.
 
-Every set counts alike: intervals and paired differences are over sets, and the scores of several
-draws of random exemplars are averaged within a set.
+Every set counts alike. The runs of a kind (orders, draws, seeds) are averaged within a set;
+intervals and paired differences are Student's over sets, since a bootstrap of so few is too narrow;
+what the choice of a run does stands beside, as the spread of their means.
 
 Does not know: texts, models.
 """
@@ -12,116 +13,131 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from epkit.dictionary import Dictionary
 from epkit.progress import progress
 from epkit.share.sae import SparseAutoencoder
-from epkit.stats import Interval, bootstrap_difference, bootstrap_mean, bootstrap_ratio
-from epkit.studies.sae_and_probes import EP, RANDOM
+from epkit.stats import Interval, minimum_detectable, t_interval
+from epkit.studies.sae_and_probes import KINDS, RANDOM, SAE
+from epkit.studies.sae_and_probes.kinds import Kinds
 from epkit.studies.sae_and_probes.probing import (
-    best_column,
-    logistic,
-    raw_probes,
+    BEFORE,
+    LATENTS,
+    MEAN,
+    READOUTS,
+    best_columns,
+    latent_probes,
+    raw_probe,
     region_probes,
     scores,
 )
 from epkit.studies.sae_and_probes.sets import ProbingSet
-
-SAE = "SAE"
-PUBLISHED = {10: "82 % of raw, 97–98 % of top-1", 1: "91 % of raw, 97–98 % of top-1"}
-"""Accuracy that one-hot probes keep by percentile, Gemma-2-2B and all sets (Rumbelow 2026)."""
+from epkit.studies.sae_and_probes.strata import STRATA, stratum_of
 
 Activations = Sequence[tuple[np.ndarray, np.ndarray]]
+
+RAW, COORDINATES, COORDINATE, MAJORITY = "raw", "raw, k best", "raw, best one", "majority"
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeScores:
-    """Accuracy and AUROC of every probe on every set.
+    """AUROC and accuracy of every readout of every dictionary on every set.
 
-    results : columns accuracy, AUROC; index probe, kind ("EP", "random exemplars", "SAE", or "" for
-        those on the activation itself), p (nan where there is none), set.
-    names : the S sets, in the order in which `values` gives them.
-    probes, percentiles : those of dictionaries.
+    results : columns AUROC, accuracy; index kind, p, readout, run, set. Kind is that of the
+        dictionary, "TopK SAE", or "" for probes on the activation itself; p is 0 where there is
+        none. trained : {set: AUROC of the raw probe in cross-validation on training rows}, in the
+        order in which `values` gives the S sets.
     """
 
     results: pd.DataFrame
-    names: list[str]
-    probes: list[str]
-    percentiles: list[float]
+    trained: dict[str, float]
 
-    def values(
-        self, probe: str, kind: str = "", p: float = np.nan, of: str = "accuracy"
-    ) -> np.ndarray:
-        """A probe's score on every set: (S,)."""
-        part = self.results[of].reset_index()
-        at = part.p.isna() if np.isnan(p) else part.p == p
-        part = part[(part.probe == probe) & (part.kind == kind) & at]
-        return part.set_index("set")[of].loc[self.names].to_numpy()
+    @property
+    def names(self) -> list[str]:
+        """The sets."""
+        return [*self.trained]
 
-    def summary(self) -> pd.DataFrame:
-        """A row a probe, dictionary and kind of exemplars, with intervals over sets."""
-        rows = [self._row("raw"), self._row("raw best coordinate")]
-        rows += [self._row("SAE latents", SAE), self._row("SAE best latent", SAE)]
-        for probe in self.probes:
-            for p in self.percentiles:
-                published = PUBLISHED.get(p, "") if probe == "one-hot" else ""
-                rows.append(self._row(probe, EP, p, published))
-                rows.append(self._row(probe, RANDOM, p))
-        table = pd.DataFrame([*rows, self._row("majority")])
-        return table.set_index(["probe", "p", "exemplars"])
+    @property
+    def strata(self) -> np.ndarray:
+        """(S,) the stratum of every set."""
+        return np.array([stratum_of(value) for value in self.trained.values()])
 
-    def against_random(self, sizes: Mapping[float, int]) -> pd.DataFrame:
-        """EP less random exemplars, paired over sets; index probe and p.
+    def runs(self, kind: str, p: float, readout: str, of: str = "AUROC") -> np.ndarray:
+        """(R, S) of every run on every set."""
+        return self.results[of].loc[kind, p, readout].unstack("set")[self.names].to_numpy()
 
-        sizes : {p: K}. Column says: "better" or "worse" in accuracy where the interval leaves out
-            zero, else "no difference shown".
-        """
+    def values(self, kind: str, p: float, readout: str, of: str = "AUROC") -> np.ndarray:
+        """(S,) on every set, the mean over runs."""
+        return self.runs(kind, p, readout, of).mean(0)
+
+    def raw(self, probe: str, of: str = "AUROC") -> np.ndarray:
+        """(S,) of a probe on the activation itself, or of the majority class."""
+        return self.values("", 0, probe, of)
+
+    def kinds(self, p: float) -> list[str]:
+        """The dictionaries read at p, and the SAE where it was read beside them."""
+        at = self.results.index.get_level_values
+        found = set(at("kind")[at("p") == p])
+        return [kind for kind in KINDS if kind in found]
+
+    def headline(self, p: float) -> pd.DataFrame:
+        """A row a kind at p by its headline readout, the SAE's its latents, against random ones."""
+        control = self.values(RANDOM, p, MEAN)
         rows = []
-        for probe in self.probes:
-            for p in self.percentiles:
-                accuracy, area = (
-                    bootstrap_difference(
-                        *(self.values(probe, kind, p, of) for kind in (EP, RANDOM))
-                    )
-                    for of in ("accuracy", "AUROC")
-                )
-                rows.append({
-                    "probe": probe, "p": p, "K": sizes[p],
-                    "accuracy: EP − random": accuracy, "AUROC: EP − random": area,
-                    "says": "better" if accuracy.low > 0 else "worse" if accuracy.high < 0
-                    else "no difference shown",
-                })  # fmt: skip
-        return pd.DataFrame(rows).set_index(["probe", "p"])
+        for kind in self.kinds(p):
+            readout = headline_readout(kind)
+            runs, own = self.runs(kind, p, readout), self.values(kind, p, readout)
+            gap = t_interval(own - control) if kind != RANDOM else None
+            rows.append({
+                "dictionary": kind, "readout": readout, "runs": len(runs),
+                "AUROC": t_interval(own),
+                "spread of runs": runs.mean(1).std(ddof=1) if len(runs) > 1 else np.nan,
+                "against random": gap,
+                "detectable": np.nan if gap is None else minimum_detectable(gap),
+            })  # fmt: skip
+        return pd.DataFrame(rows).set_index("dictionary")
 
-    def _row(self, probe: str, kind: str = "", p: float = np.nan, published: str = "") -> dict:
-        own, raw = self.values(probe, kind, p), self.values("raw")
-        return {
-            "probe": probe,
-            "exemplars": kind if kind != SAE else "",
-            "p": p,
-            "accuracy": bootstrap_mean(own),
-            "AUROC": bootstrap_mean(self.values(probe, kind, p, "AUROC")),
-            "of raw accuracy": bootstrap_ratio(own, raw),
-            "of raw above chance": above_chance(own, raw),
-            "of the best coordinate's accuracy": bootstrap_ratio(
-                own, self.values("raw best coordinate")
-            ),
-            "published, Gemma-2-2B": published,
-        }
+    def by_readout(self, p: float, of: str = "AUROC") -> pd.DataFrame:
+        """Mean over sets: a row a kind at p, a column a readout; nan where a kind has it not."""
+        part = self.results[of].reset_index()
+        part = part[(part.p == p) & (part.kind != "")]
+        table = part.groupby(["kind", "readout"])[of].mean().unstack("readout")
+        columns = [name for name in (*READOUTS, LATENTS, BEFORE) if name in table]
+        return table.loc[self.kinds(p), columns].rename_axis(columns=None)
+
+    def by_stratum(self, p: float) -> pd.DataFrame:
+        """Mean AUROC over the sets of a stratum: rows the probes on the activation, then the kinds
+        by their headline readout; columns the strata that have sets."""
+        columns = {name: self.strata == name for name in STRATA if (self.strata == name).any()}
+        values = {probe: self.raw(probe) for probe in (RAW, COORDINATES, COORDINATE)}
+        for kind in self.kinds(p):
+            values[kind] = self.values(kind, p, headline_readout(kind))
+        return pd.DataFrame(
+            [[own[at].mean() for at in columns.values()] for own in values.values()],
+            index=pd.Index([*values], name="probe"),
+            columns=[f"{name} ({at.sum()} sets)" for name, at in columns.items()],
+        )
+
+    def criteria(self, p: float, setting: str) -> pd.DataFrame:
+        """Rows of `headline` as the record over all notebooks keeps them."""
+        rows = []
+        for kind, row in self.headline(p).iterrows():
+            value: Interval = row["AUROC"]
+            rows.append({
+                "criterion": "probing", "dictionary": kind, "value": value.value, "low": value.low,
+                "high": value.high, "detectable": row["detectable"], "setting": setting,
+            })  # fmt: skip
+        return pd.DataFrame(rows)
 
 
-def above_chance(own: np.ndarray, raw: np.ndarray) -> Interval:
-    """The share of what the raw probe has above chance, both (S,); nan where it has nothing."""
-    if raw.mean() <= 0.5:
-        return Interval(np.nan, np.nan, np.nan)
-    return bootstrap_ratio(own - 0.5, raw - 0.5)
+def headline_readout(kind: str) -> str:
+    """What a kind is read by: cosines to the means, of an SAE its latents."""
+    return LATENTS if kind == SAE else MEAN
 
 
 def score_sets(
     sets: Sequence[ProbingSet],
     activations: Activations,
-    found: Mapping[float, Dictionary],
-    drawn: Mapping[float, Sequence[Dictionary]],
-    sae: SparseAutoencoder,
+    found: Mapping[float, Kinds],
+    saes: Mapping[float, Sequence[SparseAutoencoder]],
     *,
     k: int = 16,
     seed: int = 0,
@@ -131,75 +147,36 @@ def score_sets(
     Parameters
     ----------
     activations : of every set, (n_train, D) and (n_test, D).
-    found, drawn : {p: dictionary} and {p: random exemplars, one a draw}.
-    k : regions of the top-k readout.
+    found, saes : {p: {kind: runs}}; {p: SAEs that are compared with its dictionaries, a run each}.
+    k : columns that a probe is given.
     """
-    rows, probes = [], []
+    rows, trained = [], {}
     with progress(len(sets), "sets", "probing") as update:
         for done, (one, (train, test)) in enumerate(zip(sets, activations, strict=True), 1):
             data = train, one.train_labels, test
-            made = [("", np.nan, raw_probes(*data, seed=seed))]
-            made.append((SAE, np.nan, _latent_probes(sae, *data, seed=seed)))
-            for kind, p, dictionary in _dictionaries(found, drawn):
-                made.append((kind, p, region_probes(dictionary, *data, k=k, seed=seed)))
-            probes = [*made[-1][2]]
-            for kind, p, probabilities in made:
-                about = {"set": one.name, "kind": kind, "p": p}
-                for probe, probability in probabilities.items():
-                    rows.append(about | {"probe": probe} | scores(probability, one.test_labels))
+            raw = raw_probe(*data, seed=seed)
+            trained[one.name] = raw.trained
+            plain = {
+                RAW: raw.probability,
+                COORDINATES: best_columns(*data, k)[0],
+                COORDINATE: best_columns(*data, 1)[0],
+                MAJORITY: np.full(len(test), one.train_labels.mean()),
+            }
+            for (kind, p, run), made in [(("", 0.0, 0), plain), *_probed(found, saes, data, k)]:
+                about = {"kind": kind, "p": p, "run": run, "set": one.name}
+                for readout, probability in made.items():
+                    found_scores = scores(probability, one.test_labels)
+                    rows.append(about | {"readout": readout} | found_scores)
             update(done)
-    groups = pd.DataFrame(rows).groupby(["probe", "kind", "p", "set"], dropna=False)
-    results = groups[["accuracy", "AUROC"]].mean()
-    return ProbeScores(results, [one.name for one in sets], probes, [*found])
+    index = ["kind", "p", "readout", "run", "set"]
+    return ProbeScores(pd.DataFrame(rows).set_index(index).sort_index(kind="stable"), trained)
 
 
-def scores_by_size(
-    table: ProbeScores,
-    sets: Sequence[ProbingSet],
-    activations: Activations,
-    found: Mapping[float, Dictionary],
-) -> pd.DataFrame:
-    """One-hot and raw accuracy of the sets with more training texts and of the others; index p.
-
-    With the share of test texts that lie in a region which has training texts.
-    """
-    larger, raw, rows = larger_half(sets), table.values("raw"), []
-    for p, d in found.items():
-        seen = []
-        for parts in activations:
-            known, asked = (d.assign(rows)[0].cpu().numpy() for rows in parts)
-            seen.append(np.isin(asked, known).mean())
-        own = table.values("one-hot", EP, p)
-        rows.append({
-            "p": p,
-            "K": len(d),
-            "test texts in a region with training texts": bootstrap_mean(seen),
-            "larger sets: one-hot": bootstrap_mean(own[larger]),
-            "raw, larger": bootstrap_mean(raw[larger]),
-            "smaller sets: one-hot": bootstrap_mean(own[~larger]),
-            "raw, smaller": bootstrap_mean(raw[~larger]),
-        })  # fmt: skip
-    return pd.DataFrame(rows).set_index("p")
-
-
-def larger_half(sets: Sequence[ProbingSet]) -> np.ndarray:
-    """(S,) bool, the half of the sets with more training texts; of equal ones the later."""
-    sizes = np.array([len(one.train) for one in sets])
-    return sizes.argsort(kind="stable").argsort() >= len(sets) // 2
-
-
-def _dictionaries(found, drawn) -> Iterator[tuple[str, float, Dictionary]]:
-    """(kind, p, dictionary) of every dictionary and every draw."""
-    for p, own in found.items():
-        yield EP, p, own
-        for random in drawn[p]:
-            yield RANDOM, p, random
-
-
-def _latent_probes(sae: SparseAutoencoder, train, labels, test, *, seed: int) -> dict:
-    """{probe: probabilities (m,)} on an SAE's latents; encoded where it is, read on the host."""
-    a, b = (sae.encode(rows).cpu().numpy() for rows in (train, test))
-    return {
-        "SAE best latent": best_column(a, labels, b)[0],
-        "SAE latents": logistic(a, labels, b, seed=seed),
-    }
+def _probed(found, saes, data, k: int) -> Iterator[tuple[tuple[str, float, int], dict]]:
+    """((kind, p, run), {readout: probabilities}) of every dictionary and SAE."""
+    for p, kinds in found.items():
+        for kind, runs in kinds.items():
+            for run, dictionary in enumerate(runs):
+                yield (kind, p, run), region_probes(dictionary, *data, k)
+        for run, sae in enumerate(saes.get(p, ())):
+            yield (SAE, p, run), latent_probes(sae, *data, k)

@@ -9,7 +9,6 @@ be cut to a budget of tokens. Where only a text's end is read, texts with the sa
 Does not know: probes, dictionaries.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +46,9 @@ FAMILIES = {
 
 N_TRAIN, MIN_TEST = 1024, 100
 """Of the suite: most training texts of a set, and least test texts."""
+
+BUCKET = 512
+"""Texts that are put into batches together: most are of a few tokens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,42 +90,13 @@ def family_of(name: str) -> str:
     raise ValueError(f"{name!r} is no binary set of the suite (they are like '87_glue_cola')")
 
 
-def choose_sets(names: Sequence[str], n: int, *, seed: int = 0) -> list[str]:
-    """A seeded choice of n sets that spans the families, in the order given.
-
-    Families take turns in a random order, each giving one of its sets drawn at random.
-    Raises ValueError for n below the number of families or above that of sets.
-    """
-    rng = np.random.default_rng(seed)
-    groups: dict[str, list[str]] = {}
-    for name in rng.permutation(np.array(names, dtype=object)):
-        groups.setdefault(family_of(name), []).append(name)
-    if not len(groups) <= n <= len(names):
-        raise ValueError(
-            f"n must lie in {len(groups)} (one set a family) … {len(names)} (all), not {n}"
-        )
-    turns = itertools.zip_longest(*groups.values())
-    chosen = [name for turn in turns for name in turn if name is not None][:n]
-    return [name for name in names if name in chosen]
-
-
-def load_set(
-    name: str,
-    *,
-    seed: int = 0,
-    tokenizer=None,
-    context: int = 1024,
-    max_texts: int = 5000,
-    max_tokens: int | None = None,
-    min_texts: int = 150,
-) -> ProbingSet:
+def load_set(name: str, *, seed: int = 0, context: int = 1024, max_texts: int = 5000) -> ProbingSet:
     """A set of the suite, split; no text in both parts.
 
     context : tokens of a text that will be read, its last ones; texts with the same last `context`
         characters are the same text.
-    max_texts : most texts kept, a seeded choice with both classes equally often.
-    max_tokens, min_texts : with a tokenizer, so many texts as have `max_tokens` tokens of at most
-        `context` each, but at least `min_texts`.
+    max_texts : most texts kept, a seeded choice with both classes equally often. Its training texts
+        are the same whatever the number, as far as they go.
 
     Raises FileNotFoundError (no such set), ValueError (not two classes, too few texts).
     """
@@ -136,10 +109,6 @@ def load_set(
         texts, labels == classes[1], tail=context
     )
     order = balanced_order(labels, seed=[seed, int(name.split("_")[0])])[:max_texts]
-    if tokenizer is not None and max_tokens is not None:
-        fed = [text[-16 * context :] for text in (texts[i] for i in order)]
-        lengths = [min(len(ids) + 1, context) for ids in tokenizer(fed)["input_ids"]]
-        order = order[: max(min_texts, int((np.cumsum(lengths) <= max_tokens).sum()))]
     order = order[: len(order) // 4 * 4]
     train, test = train_test_rows(order)
     found = ProbingSet(
@@ -218,7 +187,9 @@ def last_token_activations(
     sets, kept on disk. Raises ValueError for a text without a token.
     """
     texts = [text for one in sets for text in (*one.train, *one.test)]
-    stream = ActivationStream(model, texts, [layer], context=context, positions="final")
+    stream = ActivationStream(
+        model, texts, [layer], context=context, positions="final", bucket=BUCKET
+    )
     kept = cached(stream, len(texts))
     if kept.n != len(texts):
         raise ValueError(f"{len(texts) - kept.n} texts have no token: drop them")

@@ -1,37 +1,39 @@
-"""Regions, random exemplars and latents on the same tokens: tables by hand, pairing, devices."""
+"""Kinds of dictionaries against latents on the same tokens: keys, pairing, tables, a device."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from conftest import mixture
 
 import epkit
-from epkit.readouts import BASES, signed
+from epkit.readouts import one_hot
+from epkit.stats import bootstrap_difference
 from epkit.studies.sae_and_probes import EP, RANDOM
 from epkit.studies.sae_and_probes.comparison import (
-    SHARES,
+    IDENTITY,
+    RESEEDED,
+    SHUFFLED,
     LatentMatches,
-    read_features,
-    read_regions,
+    late_tokens,
+    match_kinds,
 )
-from epkit.studies.sae_and_probes.feature_match import top_tokens
+from epkit.studies.sae_and_probes.equal_support import Overlap, ranked_latents
+from epkit.studies.sae_and_probes.kinds import equal_kinds
 
 X, H = mixture(600, 12), mixture(500, 12, seed=1)
 DOCUMENT = torch.arange(len(H)) // 25
+TOKEN = torch.arange(len(H)) % 9
+SCALE = {(RESEEDED, None), (IDENTITY, None), (SHUFFLED, None)}
 
 
-def made(device="cpu", percentiles=(4, 10), draws=2):
-    """Dictionaries of X, random exemplars, and latents that are the coarsest one's own regions."""
-    found = epkit.partition(X, percentiles, device="cpu")
-    found = {p: d.to(device) for p, d in found.items()}
-    drawn = {
-        p: [epkit.random_dictionary(d, X, seed=s) for s in range(draws)] for p, d in found.items()
-    }
-    h = H.to(device)
-    latents = read_features(lambda x: signed(found[max(percentiles)], x), h)
-    matched = LatentMatches.of(latents, read_regions(found, drawn, h) | {("itself",): [latents]})
-    return found, drawn, h, matched
+def made(device="cpu", percentiles=(4, 20)):
+    """Kinds of dictionaries, and latents that are the coarsest EP's own regions."""
+    found = {p: d.to(device) for p, d in epkit.partition(X, percentiles, device="cpu").items()}
+    kinds = {p: equal_kinds(d, X, n_orders=2, n_draws=2, rounds=1) for p, d in found.items()}
+    h, own = H.to(device), kinds[max(percentiles)][EP][0]
+    latents = ranked_latents(lambda x: one_hot(own, x).to_dense(), h)
+    matched = match_kinds(kinds, latents, h, DOCUMENT * 3, token=TOKEN, others=[latents], seed=1)
+    return kinds, latents, matched
 
 
 @pytest.fixture(scope="module")
@@ -39,83 +41,76 @@ def parts():
     return made()
 
 
-def test_every_dictionary_and_draw_is_read_in_both_bases(parts):
-    found, _, _, matched = parts
-    keys = {(name, p, basis) for name in (EP, RANDOM) for p in found for basis in BASES}
-    assert set(matched.groups) == set(matched.matches) == keys | {("itself",)}
-    for key, many in matched.groups.items():
-        assert len(many) == len(matched.matches[key]) == (2 if key[0] == RANDOM else 1)
-        assert len(key) == 1 or {len(one) for one in many} == {len(found[key[1]])}
+def test_every_kind_and_run_is_there_and_what_stands_for_scale(parts):
+    kinds, _, matched = parts
+    assert set(matched.groups) == {(k, p) for p in kinds for k in kinds[p]} | SCALE
+    for (kind, p), runs in matched.groups.items():
+        assert len(runs) == (len(kinds[p][kind]) if p else 1)
 
 
-def test_blocks_do_not_matter():
-    found = epkit.partition(X, [10], device="cpu")[10]
-    x = mixture(1500, 12, seed=2)
-    whole = top_tokens([signed(found, x)])
-    assert (read_features(lambda rows: signed(found, rows), x).index == whole.index).all()
+def test_the_same_features_match_perfectly_and_shuffled_ones_do_not(parts):
+    matched = parts[2]
+    own = matched.groups[EP, 20][0]
+    kept = own.members >= 5
+    assert (own.f1[kept] == 1).all()
+    assert own.latent[kept].tolist() == np.flatnonzero(kept).tolist()
+    again = matched.groups[RESEEDED, None][0]
+    assert (again.f1[kept] == 1).all()
+    assert matched.tokens((SHUFFLED, None)).mean() < 0.2
+    assert matched.tokens((IDENTITY, None)).mean() < 0.2
 
 
-def test_the_same_features_match_perfectly_and_others_do_not(parts):
-    table = parts[3].table().set_index(["features", "p", "basis"])
-    same = table.loc[(EP, 10, "mean")]
-    assert [tuple(same[c]) for c in SHARES] == [(1, 1, 1)] * 2
-    assert (same["mean F1 →"], same["mean F1 ←"], same["one to one, of the latents"]) == (1, 1, 1)
-    other = table.loc[(RANDOM, 4, "mean")]
-    assert other[SHARES[0]].value < 1
-    assert other["one to one, of the latents"] <= other[SHARES[1]].high
-
-
-def test_scale_stands_last_without_p_and_basis(parts):
-    table = parts[3].table()
-    assert table.features.tolist()[-1] == "itself"
-    assert table.p.isna().tolist() == table.basis.isna().tolist() == [False] * 8 + [True]
-    assert table[SHARES[0]].iloc[-1].value == 1
-
-
-def test_differences_are_those_of_the_groups(parts):
-    found, drawn, h, matched = parts
-    against = matched.against_random(found, drawn, h, DOCUMENT)
-    table = matched.table().set_index(["features", "p", "basis"])
-    assert against.index.tolist() == [(p, basis) for p in found for basis in BASES]
-    for at in against.index:
-        own, random = (table.loc[(name, *at)] for name in (EP, RANDOM))
-        for column, share in zip(("regions matched", "latents matched"), SHARES, strict=True):
-            gap = against.loc[at, f"{column}: EP − random"]
-            assert gap.value == pytest.approx(own[share].value - random[share].value)
-            assert gap.low <= gap.value <= gap.high
-
-
-def test_tokens_are_counted_by_document(parts):
-    found, drawn, h, matched = parts
-    key = (EP, 4, "mean")
-    hit = matched.matches[key][0].f1_of_a > 0.5
-    region = found[4].assign(h)[0].numpy()
-    by_document = pd.Series(hit[region]).groupby(DOCUMENT.numpy()).mean()
-    random = [
-        pd.Series((m.f1_of_a > 0.5)[d.assign(h)[0].numpy()]).groupby(DOCUMENT.numpy()).mean()
-        for m, d in zip(matched.matches[RANDOM, 4, "mean"], drawn[4], strict=True)
+def test_tokens_are_shares_of_documents_whatever_their_numbers(parts):
+    matched = parts[2]
+    expected = [
+        np.mean([one.token_matched[i == DOCUMENT].mean() for one in matched.groups[RANDOM, 4]])
+        for i in range(20)
     ]
-    expected = (by_document - np.mean(random, axis=0)).mean()
-    for document in (DOCUMENT, DOCUMENT * 3):  # documents without a token are no documents
-        against = matched.against_random(found, drawn, h, document)
-        gap = against.loc[(4, "mean"), "tokens in a matched region: EP − random"]
-        assert gap.value == pytest.approx(expected)
+    assert matched.tokens((RANDOM, 4)) == pytest.approx(np.array(expected))
+
+
+def test_the_table_has_every_kind_at_p_and_the_differences(parts):
+    kinds, _, matched = parts
+    table = matched.table(20)
+    assert table.index.tolist() == [*kinds[20], RESEEDED, IDENTITY, SHUFFLED]
+    assert len(table.columns) <= 7
+    assert table.loc[RANDOM, "tokens, against random exemplars"] is None
+    gap = table.loc[EP, "tokens, against random exemplars"]
+    assert gap == bootstrap_difference(matched.tokens((EP, 20)), matched.tokens((RANDOM, 20)))
+    assert table.loc[EP, "detectable"] > 0
+    distinct = [len(set(one.latent[one.matched])) for one in matched.groups[RANDOM, 20]]
+    assert table.loc[RANDOM, "distinct latents"] == np.mean(distinct)
+    f1 = np.concatenate([one.f1 for one in matched.groups[EP, 20]])
+    assert table.loc[EP, "matched"].value == np.mean(f1[~np.isnan(f1)] > 0.5)
+
+
+def made_up(sizes, hits):
+    f1 = np.where(hits, 0.9, 0.1)
+    feature = np.repeat(np.arange(len(sizes)), sizes)
+    return Overlap(feature, np.array(sizes), np.zeros(len(sizes), dtype=int), f1)
+
+
+def test_at_equal_size_by_hand():
+    own = made_up([5, 6, 9, 12, 15, 30], [1, 0, 1, 0, 1, 1])
+    other = made_up([5, 7, 11, 16], [0, 0, 1, 1])  # none of 20 or more
+    matched = LatentMatches({(EP, 4): [own], (RANDOM, 4): [other]}, np.zeros(77, dtype=int))
+    found = matched.at_equal_size((EP, 4), 4)
+    assert found.value == pytest.approx((12 * (2 / 3 - 0) + 27 * (1 / 2 - 1)) / 39)
+    error = np.sqrt((12 / 39) ** 2 * (2 / 9) / 3 + (27 / 39) ** 2 * (1 / 4) / 2)
+    assert found.high - found.value == pytest.approx(1.96 * error)
+    assert matched.at_equal_size((RANDOM, 4), 4).value == 0
+
+
+def test_late_tokens_are_told_by_their_place_in_the_window():
+    window = torch.tensor([0, 0, 0, 2, 2, 3, 3, 3, 3])
+    assert late_tokens(window, 2).nonzero()[:, 0].tolist() == [2, 7, 8]
+    assert late_tokens(window, 0).all()
 
 
 @pytest.mark.slow
 def test_on_a_device(far):
-    tables = []
-    for device in ("cpu", far):
-        found, drawn, h, matched = made(device, percentiles=(10,), draws=1)
-        again = read_regions(found, drawn, H)  # activations may lie on the CPU
-        assert all(
-            (one.index == two.index).all()
-            for key in again
-            for one, two in zip(again[key], matched.groups[key], strict=True)
-        )
-        tables.append((matched.table(), matched.against_random(found, drawn, h, DOCUMENT)))
-    for near, there in zip(*tables, strict=True):
-        for column in near:
-            a, b = (np.array(t[column].tolist()) for t in (near, there))
-            if a.dtype.kind == "f":
-                np.testing.assert_allclose(a, b, atol=1e-6)
+    near, there = (made(device, (20,))[2] for device in ("cpu", far))
+    for key, runs in near.groups.items():
+        for one, other in zip(runs, there.groups[key], strict=True):
+            assert (one.feature == other.feature).mean() > 0.99
+    assert near.tokens((EP, 20)) == pytest.approx(there.tokens((EP, 20)), abs=0.02)

@@ -6,53 +6,48 @@ from plot_examples import partition
 from region_examples import WordTokenizer, example_dictionary
 
 from epkit.inspect.tables import context_line
+from epkit.studies.sae_and_probes.equal_support import match_members, ranked_latents
 from epkit.studies.sae_and_probes.examples import (
     context_reader,
     example_groups,
     match_examples,
 )
-from epkit.studies.sae_and_probes.feature_match import match_features, top_tokens
 
-
-def features(*sets, n=60):
-    x = torch.zeros(n, len(sets))
-    for column, tokens in enumerate(sets):
-        for rank, token in enumerate(tokens):
-            x[token, column] = 100 - rank
-    return top_tokens([x], top=9, min_active=2)
-
-
-REGIONS = features(range(9), range(20, 29), range(9, 18), [40])
-LATENTS = features(range(1, 10), range(26, 35), range(50, 59))
-MATCH = match_features(REGIONS, LATENTS)
+X = torch.zeros(60, 2)
+for column, first in enumerate((1, 26)):
+    X[first : first + 9, column] = torch.arange(100, 91, -1).float()
+LATENTS = ranked_latents(lambda rows: rows, X)
+FEATURE = np.full(60, -1)
+for number, first in enumerate((0, 20, 40, 50)):
+    FEATURE[first : first + (9 if number < 3 else 3)] = number
+OVERLAP = match_members(FEATURE, 4, LATENTS)
 
 
 def test_groups_by_hand():
-    groups = {kind: members.tolist() for kind, members in example_groups(MATCH).items()}
-    # The last region is left out; the third shares one token with the first latent.
-    assert groups == {"shared": [0], "region's own": [2], "latent's own": [2]}
+    groups = {kind: members.tolist() for kind, members in example_groups(OVERLAP).items()}
+    # The last region is too small; the third shares no token with a latent.
+    assert groups == {"matched": [0], "worst": [2]}
 
 
 def test_examples_stand_beside_their_match():
-    rows = match_examples(MATCH, REGIONS, LATENTS, str).to_dict("records")
-    assert [row[""] for row in rows] == ["shared", "region's own", "latent's own"]
-    shared, alone, latent = rows
-    assert (shared["region"], shared["latent"], round(float(shared["F1"]), 3)) == (0, 0, 0.889)
-    assert shared["region's tokens"] == ["0", "3", "6"]
-    assert shared["latent's tokens"] == ["1", "4", "7"]
-    assert (alone["region"], alone["latent"]) == (2, 0)
-    assert (latent["region"], latent["latent"], latent["F1"]) == ("—", 2, 0)
-    assert latent["region's tokens"] == ""
+    matched, worst = match_examples(OVERLAP, LATENTS, str).to_dict("records")
+    assert (matched["region"], matched["latent"], round(matched["F1"], 3)) == (0, 0, 0.889)
+    assert matched["members in context"] == ["0", "3", "6"]
+    assert matched["latent's top tokens"] == ["1", "4", "7"]
+    assert (worst["region"], worst["latent"], worst["F1"]) == (2, "—", 0)
+    assert worst["latent's top tokens"] == []
 
 
 def test_a_group_gives_no_more_than_asked_and_the_draw_is_seeded():
-    x = torch.rand(500, 40, generator=torch.Generator().manual_seed(0))
-    own = top_tokens([x])
-    match = match_features(own, own)
+    x = torch.zeros(500, 40)
+    given = torch.arange(500) % 40
+    x[torch.arange(500), given] = 1
+    ranked = ranked_latents(lambda rows: rows, x)
+    overlap = match_members(given.numpy(), 40, ranked)
     first, again, other = (
-        match_examples(match, own, own, str, n=3, seed=seed) for seed in (0, 0, 1)
+        match_examples(overlap, ranked, str, n=3, seed=seed) for seed in (0, 0, 1)
     )
-    assert first[""].value_counts().to_dict() == dict.fromkeys(example_groups(match), 3)
+    assert first[""].value_counts().to_dict() == {"matched": 3, "worst": 3}
     assert first.equals(again)
     assert not first.equals(other)
 

@@ -1,13 +1,9 @@
 """Labelled sets: families, seeded choice, split hygiene, activations of the last token."""
 
-from collections import Counter
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import tiny_models
-import yaml
 
 from epkit.files import cache_dir
 from epkit.studies.sae_and_probes import sets as probing_sets
@@ -15,7 +11,6 @@ from epkit.studies.sae_and_probes.sets import (
     FAMILIES,
     balanced_order,
     check_split,
-    choose_sets,
     distinct_texts,
     family_of,
     last_token_activations,
@@ -25,8 +20,6 @@ from epkit.studies.sae_and_probes.sets import (
 )
 
 NUMBERS = sorted(number for numbers in FAMILIES.values() for number in numbers)
-NAMES = [f"{number}_set" for number in NUMBERS]
-PROFILES = sorted((Path(__file__).parents[3] / "notebooks" / "profiles").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -52,27 +45,6 @@ def test_families_hold_113_sets_each_once():
     for name in ("2_hist_fig_birthyear", "glue", "5000_x"):
         with pytest.raises(ValueError, match="no binary set"):
             family_of(name)
-
-
-def test_the_choice_spans_the_families_and_is_seeded():
-    chosen = choose_sets(NAMES, 22, seed=1)
-    assert len(set(chosen)) == 22
-    assert {family_of(name) for name in chosen} == set(FAMILIES)
-    assert max(Counter(family_of(name) for name in chosen).values()) == 2
-    assert chosen == choose_sets(NAMES, 22, seed=1) != choose_sets(NAMES, 22, seed=2)
-    assert chosen == [name for name in NAMES if name in chosen]
-    assert choose_sets(NAMES, 113) == NAMES
-    for n in (len(FAMILIES) - 1, 114):
-        with pytest.raises(ValueError, match="n must lie in 19"):
-            choose_sets(NAMES, n)
-
-
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
-def test_every_profile_asks_for_a_choice_that_there_is(profile):
-    asked = yaml.safe_load(profile.read_text(encoding="utf-8")).get("08_sae_and_probes")
-    if asked is None:
-        pytest.skip("a profile of another notebook")
-    assert len(choose_sets(NAMES, asked["n_sets"])) == asked["n_sets"]
 
 
 def test_distinct_texts_by_hand():
@@ -137,14 +109,11 @@ def test_sets_are_seeded_and_labels_may_be_words(suite):
     assert load_set("6_y", seed=1).train_labels.mean() == 0.5
 
 
-def test_a_budget_of_tokens_cuts_a_set(suite):
+def test_a_number_of_texts_cuts_a_set_and_keeps_its_training_texts(suite):
     suite["5_x"] = table(n=800, words=6)
-    tokenizer = tiny_models.tiny_tokenizer()  # a token per byte
-    options = {"tokenizer": tokenizer, "context": 16, "min_texts": 40}
-    cut = load_set("5_x", max_tokens=16 * 80, **options)  # every text fills the context
-    assert len(cut.train) + len(cut.test) == 80
-    assert len(load_set("5_x", max_tokens=1, **options).train) == 28
-    assert len(load_set("5_x", max_texts=60).train) == 40
+    short, long = (load_set("5_x", max_texts=n) for n in (60, 400))
+    assert (len(short.train), len(short.test)) == (40, 20)
+    assert long.train[:40] == short.train
 
 
 def test_sets_that_cannot_be_probed_are_named(suite):
