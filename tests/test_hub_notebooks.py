@@ -62,8 +62,9 @@ SMALL = {
         "set_context": 32, "max_texts": 100, "min_texts": 60, "top": 8,
     },
     "09_neighbourhoods": {
-        "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,
-        "n_read": 1500, "shown_layer": 2, "shown_percentile": 4, "n_pairs": 20, "min_members": 3,
+        "layers": [1, 2], "percentiles": [4, 8, 16], "between_percentiles": [8, 16],
+        "n_activations": 2000, "n_calibration": 600, "n_read": 1500, "shown_layer": 2,
+        "shown_percentile": 4, "n_orders": 2, "n_draws": 2, "n_pairs": 20, "min_members": 3,
     },
     "10_stability": {
         "layer": 2, "n_activations": 1600, "n_calibration": 600, "n_heldout": 500, "percentile": 8,
