@@ -62,13 +62,15 @@ SMALL = {
         "max_texts": 100, "n_columns": 8,
     },
     "09_neighbourhoods": {
-        "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,
-        "n_read": 1500, "shown_layer": 2, "shown_percentile": 4, "n_pairs": 20, "min_members": 3,
+        "layers": [1, 2], "percentiles": [4, 8, 16], "between_percentiles": [8, 16],
+        "n_activations": 2000, "n_calibration": 600, "n_read": 1500, "shown_layer": 2,
+        "shown_percentile": 4, "n_orders": 2, "n_draws": 2, "n_pairs": 20, "min_members": 3,
     },
     "10_stability": {
-        "layer": 2, "n_activations": 1600, "n_calibration": 600, "n_heldout": 500, "percentile": 4,
-        "other_percentiles": [8], "n_splits": 2, "n_rows": 12, "shares": [0.25, 0.5], "n_draws": 1,
-        "trajectory_percentile": 8, "n_trajectory": 600, "n_followed": 300,
+        "layer": 2, "n_activations": 1600, "n_calibration": 600, "n_heldout": 500, "percentile": 8,
+        "other_percentiles": [16], "n_pairs": 2, "n_orders": 2, "n_draws": 2, "rounds": 1,
+        "n_rows": 12, "shares": [0.25, 0.5], "n_choices": 1, "trajectory_percentile": 8,
+        "n_trajectory": 600, "n_followed": 300,
     },
     "14_scale": {
         "layer": 2, "percentiles": [4, 8], "n_activations": 2500, "n_calibration": 600,

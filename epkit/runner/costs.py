@@ -139,9 +139,10 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
                 Stream(n, 1, True, wanted * kinds), Stream(heldout, 1), Stream(texts, 1, False)
             ]  # fmt: skip
         case "10":
-            splits = (p["percentile"], *p["other_percentiles"]) * 4 * p["n_splits"]
+            runs = (p["percentile"], *p["other_percentiles"]) * 4
+            runs += (p["percentile"],) * p["n_orders"] * (2 * p["rounds"] + 6)
             walk = Stream(p["n_trajectory"] + p["n_followed"], layers, False, (4,))
-            return [Stream(n, 1, True, splits), Stream(heldout, 1), walk]
+            return [Stream(n, 1, True, runs), Stream(heldout, 1), walk]
     return [Stream(n, read, True, wanted), Stream(heldout, read)]
 
 

@@ -11,28 +11,29 @@ import numpy as np
 from scipy import sparse
 from torch import Tensor
 
+from epkit.calibration import Calibration
 from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.geometry import nearest
-from epkit.studies.neighbourhoods.neighbours import made_up_like, neighbour_graph
+from epkit.partition import partition
+from epkit.studies.neighbourhoods.excess import Between, share_between
+from epkit.studies.neighbourhoods.neighbours import (
+    directions_like,
+    made_up_like,
+    neighbour_graph,
+)
 
 EP, RANDOM, MADE_UP = "EP", "random exemplars", "made-up directions"
 
 Kind = Mapping[float, Dictionary]
 
 
-def compared_kinds(
-    ep: Kind, x: Tensor, u: Tensor, recounted: float, *, seed: int = 0
-) -> dict[str, Kind]:
+def compared_kinds(ep: Kind, x: Tensor, u: Tensor, *, seed: int = 0) -> dict[str, Kind]:
     """EP's dictionaries and their controls at equal K.
 
-    Parameters
-    ----------
-    ep : what is to be compared.
-    x, u : (N, D) activations, and their directions.
-    recounted : the percentile at which the random exemplars get the statistics of their members.
+    ep : what is to be compared. x, u : (N, D) activations, and their directions.
     """
-    random = {p: random_dictionary(d, x, seed=seed, recount=p == recounted) for p, d in ep.items()}
+    random = {p: random_dictionary(d, x, seed=seed) for p, d in ep.items()}
     return {EP: ep, RANDOM: random, MADE_UP: made_up_like(ep, u, seed=seed)}
 
 
@@ -54,3 +55,48 @@ def graphs_by_kind(kinds: Mapping[str, Kind]) -> dict[tuple[str, float], sparse.
         for name, kind in kinds.items()
         for p, d in kind.items()
     }
+
+
+def runs_by_kind(
+    ep: Kind, x: Tensor, n_orders: int, n_draws: int, *, seed: int = 0
+) -> dict[float, dict[str, list[Dictionary]]]:
+    """Per percentile and kind with members several runs, all recounted over the stream x (N, D).
+
+    EP in the stream's own order, as given, and in others at the same centre and thresholds; random
+    exemplars, as many as the given dictionary has, in n_draws draws.
+    """
+    some = next(iter(ep.values()))
+    given = Calibration(some.centre.cpu(), {p: d.threshold for p, d in ep.items()}, len(x))
+    device = some.exemplars.device
+    again = [
+        partition(x, list(ep), order=seed + i, calibration=given, device=device)
+        for i in range(1, n_orders)
+    ]
+    return {
+        p: {
+            EP: [d.recount(x), *(found[p] for found in again)],
+            RANDOM: [random_dictionary(d, x, seed=seed + i) for i in range(n_draws)],
+        }
+        for p, d in ep.items()
+    }
+
+
+def between_by_kind(
+    runs: Mapping[float, Mapping[str, list[Dictionary]]], basis: str, *, seed: int = 0
+) -> dict[float, dict[str, list[Between]]]:
+    """`share_between` of every run, by "exemplars" or "means"; regions without members left out.
+
+    With made-up directions, as many as the first run of EP has points, drawn with their mean and
+    covariance: one for every draw of random exemplars.
+    """
+    found = {}
+    for p, kinds in runs.items():
+        points = {
+            name: [getattr(d, basis)[d.counts > 0] for d in some] for name, some in kinds.items()
+        }
+        first = points[EP][0]
+        points[MADE_UP] = [
+            directions_like(first, len(first), seed=seed + i) for i in range(len(kinds[RANDOM]))
+        ]
+        found[p] = {name: [share_between(u) for u in some] for name, some in points.items()}
+    return found

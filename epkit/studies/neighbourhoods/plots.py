@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from epkit.stats import Interval
 from epkit.studies.neighbourhoods.memberships import REST, Flow
 
 BOX = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "0.6", "linewidth": 0.8}
@@ -24,7 +25,7 @@ ARROW = {"arrowstyle": "-|>", "color": "0.45", "linewidth": 1.0, "shrinkA": 2, "
 
 
 class Bridge(NamedTuple):
-    """Two regions and some of those between: labels, and the cosines of exemplars."""
+    """Two regions and some of those between: labels, and the cosines of means."""
 
     title: str
     a: str
@@ -81,28 +82,48 @@ def _node(ax: Axes, x: float, y: float, label: str, extra: dict | None = None) -
     )
 
 
-def plot_between(
-    shares: Mapping[str, pd.DataFrame], title: str, xlabel: str = "d(A, B), cosine distance"
-) -> Figure:
-    """Share of points between two anchors against their distance; the line is chance.
+def plot_excess(table: pd.DataFrame, title: str) -> Figure:
+    """Share between near regions beside chance, and how much more EP's excess is, by percentile.
 
-    shares : per kind of points, a panel: columns apart, share, chance; one row per pair of anchors.
+    table : of `excess.excess_table`, indexed by p and points. Left: the share between (dots), and
+    chance (bars); right: EP's excess less that of the others at the same distances.
     """
-    figure, axes = plt.subplots(
-        1, len(shares), figsize=(4.2 * len(shares), 3.6), sharex=True, sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    for ax, (name, table) in zip(axes[0], shares.items(), strict=True):
-        ax.scatter(table["apart"], table["share"], s=9, alpha=0.6, label="between A and B")
-        table = table.sort_values("apart")
-        smooth = table[["apart", "chance"]].rolling(15, center=True, min_periods=3).mean()
-        ax.plot(smooth["apart"], smooth["chance"], color="C3", label="if nearness were independent")
-        ax.set(title=name, xlabel=xlabel)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10.5, 3.8), layout="constrained", width_ratios=(4, 3)
+    )
+    levels, kinds = list(table.index.unique("p")), list(table.index.unique("points"))
+    for i, kind in enumerate(kinds):
+        rows = table.xs(kind, level="points").loc[levels]
+        place = np.arange(len(levels)) + 0.22 * (i - (len(kinds) - 1) / 2)
+        _dots(left, place, rows["between"], rows["excess"], f"C{i}", kind)
+        left.hlines(rows["chance"], place - 0.09, place + 0.09, color=f"C{i}", lw=2, alpha=0.6)
+        known = np.array([more is not None for more in rows["EP more"]])
+        more = rows["EP more"][known]
+        _dots(right, place[known], [m.value for m in more], more, f"C{i}")
+    left.plot([], [], color="0.4", lw=2, alpha=0.6, label="chance")
+    right.axhline(0, color="0.6", lw=1, ls=":")
+    ks = table.xs(kinds[0], level="points")["K"]
+    for ax in (left, right):
+        ax.set_xticks(range(len(levels)), [f"p {p:g}\nK {ks[p]:,}" for p in levels])
+        ax.set_xlim(-0.5, len(levels) - 0.5)
         sns.despine(ax=ax)
-    axes[0, 0].set_ylabel("share of points that lie between")
-    axes[0, 0].legend(frameon=False)
+    left.set(ylabel="share of regions between", ylim=(0, None))
+    left.set_title("Near pairs (95 % of the excess over chance)")
+    right.set(ylabel="EP's excess less that of", title="At the same distances (95 %)")
+    named = left.get_legend_handles_labels()
+    figure.legend(*named, frameon=False, loc="outside lower center", ncols=len(kinds) + 1)
     figure.suptitle(title)
     return figure
+
+
+def _dots(
+    ax: Axes, place: np.ndarray, value: Sequence[float], spread: Sequence[Interval], colour: str,
+    label: str = "",
+) -> None:  # fmt: skip
+    """Values with error bars as wide as intervals of something that moves with them."""
+    if len(place):
+        reach = np.abs([(i.value - i.low, i.high - i.value) for i in spread]).T
+        ax.errorbar(place, value, yerr=reach, fmt="o", color=colour, label=label, ms=5)
 
 
 class Route(NamedTuple):

@@ -4,27 +4,50 @@ Does not know: activations, dictionaries; how a table came about.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 
 import pandas as pd
 
-from epkit.stats import Interval
+from epkit.stats import Interval, minimum_detectable
 from epkit.studies.neighbourhoods.sizes import SMALL
 
 
-def between_said(excess: pd.DataFrame, p: float) -> str:
-    """Of an `excess_table`: what lies between far and near anchors."""
-    near, far = (excess.loc[(span, p)] for span in ("near: d < 0.9", "far: d ≥ 0.9"))
-    little = "little" if abs(far["EP: excess"].value) < 0.02 else "something"
-    random, made_up = near["EP − random exemplars"], near["EP − made-up directions"]
+def between_said(near: pd.DataFrame) -> str:
+    """Of an `excess_table` of near pairs of means, the published setting: EP beside the others."""
+    levels, others = near.index.unique("p"), [k for k in near.index.unique("points") if k != "EP"]
+    own = [
+        f"p {p:g} {row['between']:.2%}, by chance {row['chance']:.2%} (excess "
+        f"{_percent(row['excess'], 2)})"
+        for p, row in near.xs("EP", level="points").iterrows()
+    ]
+    above = [p for p in levels if near.loc[(p, "EP"), "excess"].low > 0]
+    shown = "Nothing more than chance is shown"
+    if above:
+        shown = "More than chance at " + ("every p" if len(above) == len(levels) else _all(above))
+    compared = [
+        f"{kind}: "
+        + ", ".join(f"p {p:g} {_against(near.loc[(p, kind), 'EP more'])}" for p in levels)
+        for kind in others
+    ]
     return (
-        f"BETWEEN. Of anchors 0.9 to 1.2 apart the criterion says {little}: "
-        f"{far['EP: between']:.0%} of all regions lie between them, "
-        f"{_percent(far['EP: excess'])} more than if nearness to one had nothing to do with "
-        f"nearness to the other. Between nearer anchors lie {near['EP: between']:.2%}, "
-        f"{_percent(near['EP: excess'], 2)} beyond chance; that is {_compared(random)} random "
-        f"exemplars at the same distances (difference {_percent(random, 2)}) and "
-        f"{_compared(made_up)} made-up directions ({_percent(made_up, 2)})."
+        "BETWEEN, as published (means; near: the nearest tenth of all pairs). Between two near "
+        f"regions lie, of all others: {'; '.join(own)}. {shown}. EP's excess beside that of other "
+        f"points at the same distances, {'; '.join(compared)}."
     )
+
+
+def also_between_said(tables: Mapping[str, pd.DataFrame]) -> str:
+    """What the published claim is not about: {what: `excess_table` of EP's other pairs}."""
+    lines = [
+        f"{what}: "
+        + ", ".join(
+            f"p {p:g} {row['between']:.1%}, by chance {row['chance']:.1%} (excess "
+            f"{_percent(row['excess'], 2)})"
+            for p, row in table.xs("EP", level="points").iterrows()
+        )
+        for what, table in tables.items()
+    ]
+    return f"ALSO BETWEEN, outside the published setting. {'; '.join(lines)}."
 
 
 def paths_said(paths: pd.DataFrame, gains: Mapping[float, Mapping[str, Interval]], p: float) -> str:
@@ -55,9 +78,11 @@ def splits_said(nesting: pd.DataFrame) -> str:
         f"{_compared(row['EP − random'])} that: {row['EP − random']})"
         for (coarse, fine), row in nesting.iterrows()
     ]
+    purest = nesting["EP"].max()
+    how = "far from perfectly" if purest < 0.75 else "in part" if purest < 0.95 else "nearly whole"
     return (
         "SPLITS. Two members of a fine region share their coarse one with probability "
-        f"{'; '.join(steps)}. So fine regions nest far from perfectly in coarse ones."
+        f"{'; '.join(steps)}. So fine regions nest {how} in coarse ones."
     )
 
 
@@ -124,10 +149,26 @@ def rate_said(recurring: pd.DataFrame) -> str:
     )
 
 
+def _all(levels: list[float]) -> str:
+    return "p " + ", ".join(f"{p:g}" for p in levels)
+
+
+def _against(more: Interval | None) -> str:
+    if more is None:
+        return "no pairs so near"
+    least = f"not shown to differ, {minimum_detectable(more):.2%} would have been"
+    word = "greater" if more.low > 0 else "smaller" if more.high < 0 else least
+    return f"{word} ({_percent(more, 2)})"
+
+
 def _compared(difference: Interval) -> str:
     if difference.low > 0:
         return "more than"
-    return "less than" if difference.high < 0 else "not evidently different from"
+    if difference.high < 0:
+        return "less than"
+    least = minimum_detectable(difference)
+    would = f"({least:.3f} would have been) " if isfinite(least) else ""
+    return f"not evidently {would}different from"
 
 
 def _percent(interval: Interval | None, digits: int = 1) -> str:

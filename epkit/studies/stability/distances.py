@@ -30,10 +30,10 @@ from epkit.dictionary import Dictionary
 from epkit.geometry import ROWS
 from epkit.matching import adjusted_mutual_information
 from epkit.readouts import cosine
-from epkit.stats import bootstrap_difference
+from epkit.stats import bootstrap_pairs, t_interval
 from epkit.studies.stability.recurrence import value_for_regions
-from epkit.studies.stability.remedies import RANDOM, Halves, Measured
-from epkit.studies.stability.splits import permuted, plain_rule
+from epkit.studies.stability.remedies import RANDOM, Measured
+from epkit.studies.stability.splits import Pairs, permuted, plain_rule
 
 BLOCK = 256
 """Rows of the stream taken at once: a founder is compared with the rest of its block by itself."""
@@ -234,15 +234,15 @@ def level_at_k(distance: Distance, sample: Tensor, first: Tensor, k: int, about:
 
 
 def cells_of(
-    distance: Distance, x: Tensor, halves: Halves, threshold: float
+    distance: Distance, x: Tensor, pairs: Pairs, threshold: float
 ) -> list[tuple[Cells, Cells]]:
-    """The rule over both halves of every split, each in a seeded order."""
+    """The rule over both parts of every pair, each in a seeded order."""
     return [
         tuple(
             distance.cells(x[permuted(rows, 10 * s + 2 * i).to(x.device)], threshold)
             for i, rows in enumerate(both)
         )
-        for s, both in enumerate(halves)
+        for s, both in enumerate(pairs)
     ]
 
 
@@ -251,12 +251,12 @@ def measure_cells(
     fresh: Tensor,
     detect: Callable[[Callable[[Tensor], Tensor]], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Agreement of the halves on `fresh` by split (S,), and AUROC of half A by concept (C,).
+    """Agreement of the parts on `fresh` by pair (S,), and AUROC of part A by concept (S, C).
 
-    detect : (activations (n, D) → scores (n, K)) → AUROC of every concept; averaged over splits.
+    detect : (activations (n, D) → scores (n, K)) → AUROC of every concept (C,).
     """
     agree = [adjusted_mutual_information(a.regions(fresh), b.regions(fresh)) for a, b in cells]
-    return np.array(agree), np.mean([detect(a.scorer()) for a, _ in cells], axis=0)
+    return np.array(agree), np.array([detect(a.scorer()) for a, _ in cells])
 
 
 def distance_row(
@@ -268,17 +268,17 @@ def distance_row(
 ) -> dict[str, object]:
     """A row of the table of distances: agreement, AUROC, their controls, and gains over `centred`.
 
-    score : cells of every split → agreement by split and AUROC by concept (`measure_cells`).
-    centred : the plain rule, measured on the same splits.
+    score : cells of every pair → agreement by pair and AUROC by concept (`measure_cells`).
+    centred : the plain rule, measured on the same pairs.
     """
-    base, (stable, detects) = centred.scores(), score(cells)
+    stable, detects = score(cells)
     row = {
         "distance": name, "percentile": level.percentile,
         "K": np.median([len(a) for a, _ in cells]),
         "K at the same percentile": level.k_same_percentile,
         "agreement": stable.mean(), "AUROC": detects.mean(),
-        "agreement, against centred": bootstrap_difference(stable, base["agreement"]),
-        "AUROC, against centred": bootstrap_difference(detects, base["AUROC"]),
+        "agreement, against centred": t_interval(stable - centred.stability.agreement.to_numpy()),
+        "AUROC, against centred": bootstrap_pairs(detects - np.asarray(centred.auroc)),
     }  # fmt: skip
     if name == SCALED:
         return row
@@ -289,9 +289,9 @@ def distance_row(
 
 def centred_row(percentile: float, k: int, measured: Mapping[str, Measured]) -> dict[str, object]:
     """The first row of the table of distances: the plain rule and its random exemplars."""
-    own, drawn = (measured[rule].scores() for rule in ("plain", RANDOM))
+    own, drawn = (measured[rule].means() for rule in ("plain", RANDOM))
     row = {"distance": "centred cosine", "percentile": percentile}
     row |= {"K": k, "K at the same percentile": k}
     for score in ("agreement", "AUROC"):
-        row |= {score: own[score].mean(), f"{score}, random": drawn[score].mean()}
+        row |= {score: own[score], f"{score}, random": drawn[score]}
     return row

@@ -1,4 +1,4 @@
-"""Figures of the stability notebook: recurrence, cuts, remedies, co-membership, prompts.
+"""Figures of the stability notebook: what comes again, cuts, remedies, co-membership, prompts.
 
 Does not know: how the numbers came about.
 """
@@ -14,6 +14,39 @@ from matplotlib.figure import Figure
 
 RANDOM = "0.55"
 """Grey of everything that is a control."""
+
+
+def plot_alternatives(table: pd.DataFrame, scores: Mapping[str, str], title: str) -> Figure:
+    """What comes again, a row per way to a dictionary and a panel per score.
+
+    table : of `Interval`s, indexed by what is compared and dictionary (`stability_table`); the last
+    comparison is drawn solid, the others hollow. scores : {column: label of its axis}.
+    """
+    compared = list(table.index.unique(0))
+    kinds = list(table.loc[compared[-1]].index)
+    figure, axes = plt.subplots(
+        1, len(scores), figsize=(4.4 * len(scores) + 1.6, 0.46 * len(kinds) + 1.7), sharey=True,
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    colours = [RANDOM if "random" in kind else "C0" for kind in kinds]
+    for ax, (score, label) in zip(axes[0], scores.items(), strict=True):
+        for i, with_ in enumerate(compared):
+            place = np.arange(len(kinds)) + 0.14 * (2 * (len(compared) - 1 - i) - 1)
+            value, low, high = np.array([table.loc[(with_, k), score] for k in kinds]).T
+            face = colours if with_ == compared[-1] else "white"
+            ax.hlines(place, low, high, color=colours, lw=2)
+            ax.scatter(value, place, facecolors=face, edgecolors=colours, zorder=3, s=34)
+        ax.set(xlabel=label, xlim=(0, None))
+    axes[0, 0].set_yticks(np.arange(len(kinds)), kinds)
+    axes[0, 0].invert_yaxis()
+    marks = [
+        plt.Line2D([], [], ls="", marker="o", color="C0", mfc="C0" if w == compared[-1] else "w")
+        for w in compared
+    ]
+    figure.legend(marks, compared, loc="outside lower center", ncols=len(marks), frameon=False)
+    figure.suptitle(title)
+    sns.despine(figure)
+    return figure
 
 
 def plot_recurrence(
@@ -41,7 +74,7 @@ def plot_recurrence(
     right.axhline(0, color="0.8", zorder=0)
     right.set_xticks(range(len(scores)), scores)
     right.set(ylabel="Spearman's ρ with recurrence", xlim=(-0.5, len(scores) - 0.5))
-    right.set_title("What predicts recurrence (95 % over splits)")
+    right.set_title("What predicts recurrence (95 % over pairs)")
     sns.despine(figure)
     return figure
 
@@ -91,6 +124,7 @@ def plot_gains(table: pd.DataFrame, scores: Mapping[str, str]) -> Figure:
         ax.hlines(place, low, high, color=colours, lw=2)
         ax.scatter(value, place, color=colours, zorder=3, s=28)
         ax.set_xlabel(label)
+        ax.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticks(place, table.index)
     axes[0, 0].invert_yaxis()
     figure.suptitle("Gain over the plain rule at equal K (95 %)")

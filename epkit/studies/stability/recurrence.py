@@ -2,9 +2,12 @@
 
 - `recurrence` compares two runs region by region: the cosine of a region with its match in the
   other (`matching`, which also says how far two partitions of the same activations agree).
+- `refound` compares them by members: the share of regions whose held-out members the other run
+  keeps together and apart from others. It compares no vectors, so it favours no basis.
 - `stability_score` is D = log10(N c²), which is said to predict recurrence from one run alone.
-- `document_halves` gives samples without a common document; `value_for_regions` the threshold at
-  which another rule founds as many regions, since every such number depends on K.
+- `disjoint_pairs` gives pairs of samples none of which has a document in common with another;
+  `value_for_regions` the threshold at which another rule founds as many regions, since every such
+  number depends on K.
 
 Does not know: models, tokens, how dictionaries were made.
 """
@@ -16,7 +19,10 @@ import torch
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
-from epkit.matching import match
+from epkit.matching import contingency, fates, match
+
+FEWEST = 5
+"""Held-out members without which a region is not asked whether it has come again."""
 
 
 def stability_score(dictionary: Dictionary) -> Tensor:
@@ -28,33 +34,35 @@ def stability_score(dictionary: Dictionary) -> Tensor:
     return (dictionary.counts * c.square()).log10().cpu()
 
 
-def document_halves(documents: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Two halves of the activations that have no document in common.
+def disjoint_pairs(documents: Tensor, n: int, *, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """n pairs of parts of the activations; no document is in two of the 2n parts.
 
-    A seeded half of the documents, and the rest; the larger half loses its last activations, so
-    that both have the same number.
+    Documents, in a seeded order, go each to the part that has the fewest activations so far (ties:
+    the first). Parts lose their last activations, so that all are as long as the shortest. What is
+    measured on one pair is then independent of every other pair but for what all of them share.
 
     Parameters
     ----------
-    documents : (n,) int64, the document of every activation.
+    documents : (N,) int64, the document of every activation.
 
     Returns
     -------
-    two tensors (m,) int64 of positions, each in stream order.
+    n pairs of tensors (m,) int64 of positions, each in stream order.
 
     Raises
     ------
-    ValueError : fewer than two documents.
+    ValueError : fewer than 2n documents.
     """
-    names = documents.unique()
-    if len(names) < 2:
-        raise ValueError("disjoint halves need at least two documents")
-    generator = torch.Generator().manual_seed(seed)
-    chosen = names[torch.randperm(len(names), generator=generator)[: len(names) // 2]]
-    inside = torch.isin(documents, chosen)
-    halves = [part.nonzero()[:, 0] for part in (inside, ~inside)]
-    size = min(map(len, halves))
-    return halves[0][:size], halves[1][:size]
+    names, own, sizes = documents.unique(return_inverse=True, return_counts=True)
+    if len(names) < 2 * n:
+        raise ValueError(f"{n} pairs need {2 * n} documents, one for every part: {len(names)}")
+    part, filled = torch.zeros(len(names), dtype=torch.int64), [0] * (2 * n)
+    for name in torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist():
+        part[name] = least = filled.index(min(filled))
+        filled[least] += int(sizes[name])
+    of_row = part[own.cpu()]
+    rows = [(of_row == i).nonzero()[: min(filled), 0] for i in range(2 * n)]
+    return list(zip(rows[::2], rows[1::2], strict=True))
 
 
 def recurrence(a: Dictionary, b: Dictionary, basis: str = "exemplar") -> Tensor:
@@ -68,6 +76,20 @@ def recurrence(a: Dictionary, b: Dictionary, basis: str = "exemplar") -> Tensor:
     recurred = torch.zeros(len(a), dtype=torch.float64)
     recurred[matching.pairs[:, 0]] = matching.cosines.double()
     return recurred
+
+
+def refound(region_a: Tensor, region_b: Tensor, k_a: int, k_b: int) -> float:
+    """Share of the regions of a that come again in b, by where the same activations lie.
+
+    A region has come again when it is *kept* (`matching.fates`): more than half of its members lie
+    in one region of b, and more than half of that region's members are they. Only regions with at
+    least `FEWEST` members among the activations count; nan where there is none.
+
+    region_a, region_b : (N,) regions of activations that neither run was built on.
+    """
+    found = fates(contingency(region_a, region_b, k_a, k_b))
+    found = found[found.members >= FEWEST]
+    return float((found.fate == "kept").mean())
 
 
 def value_for_regions(

@@ -1,10 +1,13 @@
-"""The splits and their runs: halves of the documents, each read in several orders.
+"""The runs of pairs of parts: documents that no other part has, read in several orders.
 
-1. `runs_of`: per percentile and split, half A in two orders ("A", "A again") and half B ("B"), all
-   with one centre and threshold, and beside each as many random exemplars of the same half.
-2. `compare`, `comparisons`: how alike two runs are, split by split; `sensitivity` is their table.
+1. `runs_of`: per percentile and pair, part A in two orders ("A", "A again") and part B ("B"), all
+   with one centre and threshold, and beside each as many random exemplars of the same part.
+2. `compare`, `comparisons`: how alike two runs are, pair by pair; `sensitivity` is their table.
 3. `score_correlations`: what a score of a region says about its recurrence.
 4. `cut_table`: what the stable, the large or any regions alone tell of labelled concepts.
+
+Intervals are Student's over pairs (`recurrence.disjoint_pairs`), which have no document in common;
+those of probing resample pairs and concepts together.
 
 Tensors stay where the activations are; what comes back as a table has left the device.
 
@@ -24,11 +27,14 @@ from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.matching import adjusted_mutual_information
 from epkit.partition import Order, partition, stream_order
-from epkit.stats import bootstrap_difference, bootstrap_mean
+from epkit.stats import bootstrap_pairs, t_interval
 from epkit.studies.stability.recurrence import recurrence, stability_score
 
 Runs = Mapping[tuple[float, int, str], Dictionary]
-"""{(percentile, split, "A" | "A again" | "B"): dictionary}."""
+"""{(percentile, pair, "A" | "A again" | "B"): dictionary}."""
+
+Pairs = Sequence[tuple[Tensor, Tensor]]
+"""Per pair the rows of part A and of part B, of `recurrence.disjoint_pairs`."""
 
 KINDS = {"another order": "A again", "other documents": "B"}
 """What a run A is compared with, and the name of that run."""
@@ -61,15 +67,10 @@ def plain_rule(
     return rule.dictionary().recount(x.split(BLOCK)) if recount else rule.dictionary()
 
 
-def runs_of(
-    x: Tensor, halves: Sequence[tuple[Tensor, Tensor]], calibration: Calibration
-) -> tuple[Runs, Runs]:
-    """All runs, and their controls: as many random exemplars of the same half, recounted.
-
-    x : (N, D). halves : per split the rows of A and of B.
-    """
+def runs_of(x: Tensor, pairs: Pairs, calibration: Calibration) -> tuple[Runs, Runs]:
+    """All runs on x (N, D), and their controls: as many random exemplars of the same part."""
     percentiles, made, drawn = list(calibration.thresholds), {}, {}
-    for s, (a, b) in enumerate(halves):
+    for s, (a, b) in enumerate(pairs):
         for i, (name, rows) in enumerate((("A", a), ("A again", a), ("B", b))):
             order, part = 10 * s + i, x[rows.to(x.device)]
             found = partition(
@@ -100,24 +101,24 @@ def compare(one: Dictionary, two: Dictionary, fresh: Tensor) -> dict[str, float]
 
 
 def comparisons(runs: Runs, controls: Runs, fresh: Tensor) -> pd.DataFrame:
-    """`compare` of every run A with its other order and the other half, for runs and controls.
+    """`compare` of every run A with its other order and the other part, for runs and controls.
 
-    Indexed by p, compared with, dictionaries ("regions" or "random exemplars") and split.
+    Indexed by p, compared with, dictionaries ("regions" or "random exemplars") and pair.
     """
     rows = []
     for p, s in dict.fromkeys((p, s) for p, s, _ in runs):
         for kind, other in KINDS.items():
             for name, of in (("regions", runs), ("random exemplars", controls)):
-                key = {"p": p, "compared with": kind, "dictionaries": name, "split": s}
+                key = {"p": p, "compared with": kind, "dictionaries": name, "pair": s}
                 rows.append(key | compare(of[p, s, "A"], of[p, s, other], fresh))
-    table = pd.DataFrame(rows).set_index(["p", "compared with", "dictionaries", "split"])
+    table = pd.DataFrame(rows).set_index(["p", "compared with", "dictionaries", "pair"])
     return table.sort_index()
 
 
 def sensitivity_table(compared: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
-    """Means over splits, random exemplars beside regions, and their differences as `Interval`s.
+    """Means over pairs, random exemplars beside regions, and their differences as `Interval`s.
 
-    compared : of `comparisons`. sizes : K of every run, indexed by percentile, split and name.
+    compared : of `comparisons`. sizes : K of every run, indexed by percentile, pair and name.
     """
     rows = []
     for p in sizes.index.unique(0):
@@ -127,7 +128,7 @@ def sensitivity_table(compared: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
             for score in own:
                 row |= {score: own[score].mean(), f"{score}, random": drawn[score].mean()}
                 if score != "≥ .7":
-                    row[f"{score}, difference"] = bootstrap_difference(own[score], drawn[score])
+                    row[f"{score}, difference"] = t_interval(own[score] - drawn[score])
             rows.append(row)
     return pd.DataFrame(rows).set_index(["p", "compared with"])
 
@@ -135,11 +136,11 @@ def sensitivity_table(compared: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
 # ---- what predicts recurrence -------------------------------------------------------------------
 
 Correlations = dict[tuple[str, str, str, str], list[float]]
-"""{(basis, compared with, dictionaries, score): Spearman's ρ of every split}."""
+"""{(basis, compared with, dictionaries, score): Spearman's ρ of every pair}."""
 
 
 def score_correlations(runs: Runs, controls: Runs, percentile: float) -> Correlations:
-    """Spearman's ρ of every score with recurrence over the regions of a run A, by split."""
+    """Spearman's ρ of every score with recurrence over the regions of a run A, by pair."""
     rho: Correlations = {}
     for basis in ("exemplar", "mean"):
         for kind, other in KINDS.items():
@@ -156,10 +157,10 @@ def score_correlations(runs: Runs, controls: Runs, percentile: float) -> Correla
 
 
 def correlation_table(rho: Correlations) -> pd.DataFrame:
-    """Mean over splits of every correlation, with its interval (value, low, high) and as text."""
+    """Mean over pairs of every correlation, with its interval (value, low, high) and as text."""
     rows = []
     for (basis, kind, name, score), values in rho.items():
-        mean = bootstrap_mean(values)
+        mean = t_interval(values)
         key = {"basis": basis, "compared with": kind, "dictionaries": name, "score": score}
         rows.append(key | mean._asdict() | {"text": str(mean)})
     return pd.DataFrame(rows)
@@ -169,7 +170,7 @@ def correlation_table(rho: Correlations) -> pd.DataFrame:
 
 
 def rankings(run: Dictionary, other: Dictionary) -> dict[str, Tensor]:
-    """What regions may be chosen by: {name: (K,) on the CPU}; `other` is the other half's run."""
+    """What regions may be chosen by: {name: (K,) on the CPU}; `other` is the other part's run."""
     return {
         "most stable, measured": recurrence(run, other, "mean"),
         "largest D": stability_score(run),
@@ -188,15 +189,15 @@ def cut_table(
 
     Parameters
     ----------
-    scores : per split {name: (K,)}, the largest stay (`rankings`); at least eight regions do.
+    scores : per pair {name: (K,)}, the largest stay (`rankings`); at least eight regions do.
     shares : of the regions.
-    detect : (split, regions that stay) → AUROC of every concept (C,).
-    n_draws : random choices per split and share, whose AUROC are averaged.
+    detect : (pair, regions that stay) → AUROC of every concept (C,).
+    n_draws : random choices per pair and share, whose AUROC are averaged.
 
     Returns
     -------
-    a row per choice and share: `chosen by`, `share`, the mean over concepts of the mean over splits
-    (`value`, `low`, `high`), and `against random`, an `Interval` or None.
+    a row per choice and share: `chosen by`, `share`, the mean over pairs and concepts (`value`,
+    `low`, `high`), and `against random`, an `Interval` or None.
     """
     cuts: dict[tuple[str, float], list[np.ndarray]] = {}
     for s, ranking in enumerate(scores):
@@ -209,11 +210,11 @@ def cut_table(
             draws = [np.random.default_rng(1000 * s + i).permutation(k)[:n] for i in range(n_draws)]
             drawn = np.mean([detect(s, kept) for kept in draws], axis=0)
             cuts.setdefault(("at random", share), []).append(drawn)
-    found = {key: np.mean(values, axis=0) for key, values in cuts.items()}
+    found = {key: np.array(values) for key, values in cuts.items()}
     rows = []
     for (name, share), values in found.items():
         drawn = found["at random", share]
-        gain = None if name == "at random" else bootstrap_difference(values, drawn)
-        row = {"chosen by": name, "share": share, **bootstrap_mean(values)._asdict()}
+        gain = None if name == "at random" else bootstrap_pairs(values - drawn)
+        row = {"chosen by": name, "share": share, **bootstrap_pairs(values)._asdict()}
         rows.append(row | {"against random": gain})
     return pd.DataFrame(rows)

@@ -5,7 +5,8 @@ same stream gives another dictionary. What can be done about it, without giving 
 found without training:
 
 - `reanchor`: move every region's exemplar to its most central member. K stays.
-- `merge`: join regions whose means lie within a threshold. K falls.
+- `merge`: join regions whose means lie within a threshold, calibrated on means
+  (`threshold_of_means`). K falls.
 - `dense_first`: read the stream by falling density, as a pilot sample sees it. K may change.
 - `average`: match the dictionaries of two seeds and average each pair. K is that of the smaller.
 
@@ -17,6 +18,7 @@ Does not know: models, tokens, how stability is measured (`recurrence`).
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +64,25 @@ def reanchor(dictionary: Dictionary, x: Arrays) -> Dictionary:
     return _with_exemplars(dictionary, u, order[first].sort().values, remedy="re-anchored")
 
 
-def merge(dictionary: Dictionary, x: Arrays, threshold: float | None = None) -> Dictionary:
+def threshold_of_means(dictionary: Dictionary, percentile: float) -> float:
+    """The p-th percentile of the pairwise cosine distances between the means of the regions.
+
+    What calibration does with activations, done with means. Of all pairs of different regions,
+    each once; regions without members have no mean and are left out.
+
+    Raises
+    ------
+    ValueError : fewer than two regions with members, or a percentile that gives no threshold.
+    """
+    means = dictionary.means[dictionary.counts > 0]
+    if len(means) < 2:
+        raise ValueError(f"{len(means)} regions with members have no pairwise distances")
+    row, column = torch.triu_indices(len(means), len(means), 1, device=means.device)
+    apart = distances(means, means)[row, column].double().cpu().numpy()
+    return check_threshold(float(np.percentile(apart, percentile)))
+
+
+def merge(dictionary: Dictionary, x: Arrays, threshold: float) -> Dictionary:
     """Regions joined whose means lie within a threshold of each other.
 
     The leader rule over the means, largest region first (ties: the lowest index): a region whose
@@ -77,7 +97,8 @@ def merge(dictionary: Dictionary, x: Arrays, threshold: float | None = None) -> 
     ----------
     dictionary : K regions.
     x : (N, D) activations whose members make the means.
-    threshold : cosine distance in (0, 2]; the dictionary's own by default.
+    threshold : cosine distance in (0, 2]. Not the dictionary's own, which is one between
+        activations: means lie much closer together. `threshold_of_means` gives one between means.
 
     Returns
     -------
@@ -87,7 +108,7 @@ def merge(dictionary: Dictionary, x: Arrays, threshold: float | None = None) -> 
     ------
     ValueError : a threshold that is none.
     """
-    threshold = check_threshold(dictionary.threshold if threshold is None else threshold)
+    threshold = check_threshold(threshold)
     u = dictionary.directions(x)
     region, distance = nearest(u, dictionary.exemplars)
     counted = _counted(dictionary, u, region, distance)

@@ -17,6 +17,7 @@ import epkit
 from epkit.geometry import nearest
 from epkit.studies.neighbourhoods import (
     betweenness,
+    excess,
     neighbours,
     nesting,
     paths,
@@ -25,6 +26,7 @@ from epkit.studies.neighbourhoods import (
     sharing,
     sizes,
 )
+from epkit.studies.neighbourhoods import kinds as study_kinds
 from epkit.studies.neighbourhoods.words import RegionNames, StreamWords
 
 pytestmark = pytest.mark.slow
@@ -61,9 +63,12 @@ def anchors(s):
     return betweenness.anchor_table(s.ep, s.random, {("a", "b"): {8: (0, 1), 4: (2, 5)}})
 
 
-def excess(s):
-    wanted = {p: np.linspace(0.5, 1.1, 20) for p in LEVELS}
-    return betweenness.excess_table(betweenness.shares_by_kind(s.kinds, wanted), wanted)
+def lying(s):
+    runs = study_kinds.runs_by_kind(s.ep, s.x, 2, 2)
+    made = [d for kinds in runs.values() for some in kinds.values() for d in some]
+    assert {d.exemplars.device.type for d in made} == {s.device.type}
+    table = excess.excess_table(study_kinds.between_by_kind(runs, "means"), "near")
+    return table.assign(**{"EP more": [more or (0.0,) * 3 for more in table["EP more"]]}).fillna(0)
 
 
 def drawn(s):
@@ -124,7 +129,7 @@ def numbers(table):
     return [v for v in flat if isinstance(v, int | float | np.number)]
 
 
-TABLES = [anchors, excess, drawn, walked, nested, shared, sized, recurring]
+TABLES = [anchors, lying, drawn, walked, nested, shared, sized, recurring]
 
 
 @pytest.mark.parametrize("given", ["far", "near"])

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Annotation
 
+from epkit.stats import Interval
 from epkit.studies.neighbourhoods import plots as neighbour_plots
 from epkit.studies.neighbourhoods.memberships import split_flow
 from epkit.studies.neighbourhoods.plots import Bridge, Route
@@ -87,13 +88,22 @@ def test_a_flow_of_one_level():
     ]
 
 
-def test_between_has_a_panel_for_every_kind_of_points():
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"apart": rng.random(30), "share": rng.random(30), "chance": 0.5})
-    figure = neighbour_plots.plot_between({"EP": table, "random": table}, "Between")
-    assert [ax.get_title() for ax in figure.axes] == ["EP", "random"]
-    assert len(figure.axes[0].collections[0].get_offsets()) == 30
-    assert set(figure.axes[1].lines[0].get_ydata()[2:-2]) == {0.5}
+def test_excess_is_drawn_beside_chance_and_where_it_can_be_compared():
+    some = Interval(0.01, 0.005, 0.02)
+    rows = [
+        {"p": p, "points": kind, "K": 100 * p, "between": 0.03, "chance": 0.02, "excess": some,
+         "EP more": None if kind == "EP" or p == 8 else some}
+        for p in (16, 8) for kind in ("EP", "random exemplars")
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).set_index(["p", "points"])
+    figure = neighbour_plots.plot_excess(table, "Between")
+    left, right = figure.axes
+    assert [t.get_text() for t in left.get_xticklabels()] == ["p 16\nK 1,600", "p 8\nK 800"]
+    dots = [line for line in left.lines if line.get_marker() == "o"]
+    assert [line.get_ydata().tolist() for line in dots] == [[0.03, 0.03]] * 2
+    # p 8 has no pairs of the other kind at EP's distances
+    (compared,) = [line for line in right.lines if line.get_marker() == "o"]
+    assert compared.get_ydata().tolist() == [0.01]
 
 
 def test_agreement_draws_a_curve_and_a_dotted_line_each():

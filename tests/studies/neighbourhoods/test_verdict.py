@@ -7,23 +7,44 @@ from epkit.stats import Interval
 from epkit.studies.neighbourhoods import verdict
 
 MORE, LESS, SAME = Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1), Interval(0.0, -0.1, 0.1)
-WORDS = {MORE: "more than", LESS: "less than", SAME: "not evidently different from"}
+UNSHOWN = "not evidently (0.143 would have been) different from"
+WORDS = {MORE: "more than", LESS: "less than", SAME: UNSHOWN}
 
 
-@pytest.mark.parametrize("difference", WORDS)
-@pytest.mark.parametrize(("far", "word"), [(0.019, "little"), (-0.021, "something")])
-def test_what_lies_between(difference, far, word):
-    spans, p = ["near: d < 0.9", "far: d ≥ 0.9"], 2
-    table = pd.DataFrame({
-        "EP: between": [0.0161, 0.5], "EP: excess": [MORE, Interval(far, -0.1, 0.1)],
-        "EP − random exemplars": [difference] * 2, "EP − made-up directions": [SAME] * 2,
-    }, index=pd.MultiIndex.from_product([spans, [p]]))  # fmt: skip
-    said = verdict.between_said(table, p)
-    assert f"says {word}: 50% of all regions lie between them, {far:.1%} [-10.0%, 10.0%]" in said
-    assert "Between nearer anchors lie 1.61%, 20.00% [10.00%, 30.00%] beyond chance" in said
-    assert f"that is {WORDS[difference]} random exemplars" in said
-    assert said.endswith(
-        "not evidently different from made-up directions (0.00% [-10.00%, 10.00%])."
+def excess_rows(excess, more):
+    """An `excess_table` of EP's excess at p 16 and 8, and EP more than random exemplars there."""
+    rows = [
+        {"p": p, "points": kind, "between": 0.0161, "chance": 0.008,
+         "excess": own, "EP more": None if kind == "EP" else against}
+        for p, own, against in zip((16, 8), excess, more, strict=True)
+        for kind in ("EP", "random exemplars")
+    ]  # fmt: skip
+    return pd.DataFrame(rows).set_index(["p", "points"])
+
+
+@pytest.mark.parametrize(
+    ("excess", "said"),
+    [((MORE, MORE), "More than chance at every p."), ((SAME, MORE), "More than chance at p 8."),
+     ((SAME, LESS), "Nothing more than chance is shown.")],
+)  # fmt: skip
+def test_what_lies_between(excess, said):
+    near = excess_rows(excess, (MORE, SAME))
+    found = verdict.between_said(near)
+    assert f"p 8 1.61%, by chance 0.80% (excess {verdict._percent(excess[1], 2)}). {said} " in found
+    assert found.endswith(
+        "at the same distances, random exemplars: p 16 greater (20.00% [10.00%, 30.00%]), p 8 not "
+        "shown to differ, 14.29% would have been (0.00% [-10.00%, 10.00%])."
+    )
+
+
+def test_what_else_lies_between():
+    found = verdict.between_said(excess_rows((MORE, MORE), (LESS, None)))
+    assert "p 16 smaller (-20.00% [-30.00%, -10.00%]), p 8 no pairs so near." in found
+    also = verdict.also_between_said({"means, far": excess_rows((MORE, SAME), (MORE, MORE))})
+    assert also == (
+        "ALSO BETWEEN, outside the published setting. means, far: p 16 1.6%, by chance 0.8% "
+        "(excess 20.00% [10.00%, 30.00%]), p 8 1.6%, by chance 0.8% (excess 0.00% [-10.00%, "
+        "10.00%])."
     )
 
 
@@ -51,6 +72,16 @@ def test_how_regions_split():
     assert f"EP less than that: {LESS}). So fine regions nest" in said
 
 
+@pytest.mark.parametrize(
+    ("purity", "how"), [(0.74, "far from perfectly"), (0.94, "in part"), (0.96, "nearly whole")]
+)
+def test_how_far_regions_nest_is_read_off_the_purest_step(purity, how):
+    row = {"EP": 0.2, "shuffled": 0.01, "random, as many shared": 0.33, "EP − random": MORE}
+    index = pd.MultiIndex.from_tuples([(4, 2), (2, 0.5)])
+    said = verdict.splits_said(pd.DataFrame([row, row | {"EP": purity}], index))
+    assert said.endswith(f"So fine regions nest {how} in coarse ones.")
+
+
 def test_what_neighbours_share():
     rows = [
         {"neighbours": 0.1, "random pairs": 0.003, "more than random pairs": pairs,
@@ -63,7 +94,7 @@ def test_what_neighbours_share():
         f"(difference {MORE}); less than random exemplars at the same distances with 0.126 "
         f"(difference {LESS})."
     )
-    assert said[1].count("not evidently different from") == 2
+    assert said[1].count(UNSHOWN) == 2
 
 
 def recurring(**changed):
@@ -81,7 +112,7 @@ def test_whether_small_regions_recur():
     said = verdict.small_regions_said(recurring(), 20, 1, 29_874)
     assert said.startswith(
         "SMALL REGIONS at layer 20, p = 1 (209 of 1,566 have at most 3 members in the build half): "
-        "86.0% [81.0%, 91.0%] get a new member in other documents, not evidently different from "
+        f"86.0% [81.0%, 91.0%] get a new member in other documents, {UNSHOWN} "
         "random exemplars of the same size (difference 0.0% [-10.0%, 10.0%]). Some new activation"
     )
     assert "are rare features rather than noise; the 14% without a new member" in said

@@ -12,14 +12,14 @@ from tiny_models import tiny_llama
 
 import epkit
 from epkit.lm.models import wrap_model
-from epkit.studies.stability import distances, following, remedies, splits
-from epkit.studies.stability.recurrence import document_halves
+from epkit.studies.stability import alternatives, distances, following, remedies, splits
+from epkit.studies.stability.recurrence import disjoint_pairs
 
 pytestmark = pytest.mark.slow
 
 X = mixture(100, 8)
 FRESH = mixture(60, 8, seed=1)
-HALVES = [document_halves(torch.arange(len(X)) // 10)]
+PAIRS = disjoint_pairs(torch.arange(len(X)) // 10, 2)
 
 
 def detect(score):
@@ -31,18 +31,22 @@ def detect(score):
 def tables(device):
     """All that the study makes of activations on a device."""
     x, fresh = X.to(device), FRESH.to(device)
-    runs, controls = splits.runs_of(x, HALVES, epkit.calibrate(x, [8], device=device))
+    runs, controls = splits.runs_of(x, PAIRS, epkit.calibrate(x, [8], device=device))
     assert {d.exemplars.device.type for d in (runs | controls).values()} == {x.device.type}
     compared = splits.comparisons(runs, controls, fresh)
-    tried = remedies.try_remedies(x, HALVES, runs, controls, 8)
-    tried |= remedies.at_equal_k(x, HALVES, tried)
+    tried = remedies.try_remedies(x, PAIRS, runs, controls, 8)
+    tried |= remedies.at_equal_k(x, PAIRS, tried)
     assert {d.exemplars.device.type for d in tried.values()} == {x.device.type}
     by_cosine = lambda d: detect(partial(epkit.readouts.cosine, d))  # noqa: E731
     measured = remedies.measure_rules(tried, fresh, by_cosine, {})
     ranked = [splits.rankings(runs[8, 0, "A"], runs[8, 0, "B"])]
     cut = splits.cut_table(ranked, [0.5], lambda s, kept: kept[:3] * 1.0, n_draws=1)
+    alike = alternatives.compare_alternatives(
+        x, PAIRS, fresh, runs[8, 0, "A"].threshold, runs[8, 0, "A"].centre, n_orders=2,
+        n_draws=2, rounds=1,
+    )  # fmt: skip
     return [
-        compared, splits.correlation_table(splits.score_correlations(runs, controls, 8)),
+        alike, compared, splits.correlation_table(splits.score_correlations(runs, controls, 8)),
         cut.drop(columns="against random"), remedies.remedy_table(tried, measured),
         remedies.gain_table(measured), other_distances(x, fresh, measured),
     ]  # fmt: skip
@@ -52,9 +56,9 @@ def other_distances(x, fresh, measured):
     score = partial(distances.measure_cells, fresh=fresh, detect=on(x.device))
     rows = [distances.centred_row(8, 12, measured)]
     for name, distance in distances.DISTANCES.items():
-        first = x[splits.permuted(HALVES[0][0], 0).to(x.device)]
+        first = x[splits.permuted(PAIRS[0][0], 0).to(x.device)]
         level = distances.level_at_k(distance, splits.permuted(x, 1)[:60], first, 12, 8)
-        cells = distances.cells_of(distance, x, HALVES, level.threshold)
+        cells = distances.cells_of(distance, x, PAIRS, level.threshold)
         rows.append(distances.distance_row(name, level, cells, score, measured["plain"]))
     return pd.DataFrame(rows).fillna(0)
 

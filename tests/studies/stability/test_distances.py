@@ -25,7 +25,7 @@ from epkit.studies.stability.distances import (
     measure_cells,
     member_means,
 )
-from epkit.studies.stability.recurrence import document_halves
+from epkit.studies.stability.recurrence import disjoint_pairs
 from epkit.studies.stability.remedies import RANDOM, Measured
 from epkit.studies.stability.splits import comparisons, runs_of
 
@@ -164,9 +164,9 @@ def test_the_level_founds_as_many_regions(name):
     assert level.k_same_percentile == len(DISTANCES[name].cells(X, threshold_of(name, 3)))
 
 
-def test_cells_are_measured_split_by_split():
-    halves = [document_halves(torch.arange(len(X)) // 20, seed=s) for s in range(2)]
-    cells = cells_of(DISTANCES["Euclidean, raw"], X, halves, threshold_of("Euclidean, raw", 3))
+def test_cells_are_measured_pair_by_pair():
+    pairs = disjoint_pairs(torch.arange(len(X)) // 20, 2)
+    cells = cells_of(DISTANCES["Euclidean, raw"], X, pairs, threshold_of("Euclidean, raw", 3))
     assert [len(pair) for pair in cells] == [2, 2]
     seen = []
 
@@ -175,23 +175,23 @@ def test_cells_are_measured_split_by_split():
         return np.array([0.5, 0.7 + 0.1 * len(seen)])
 
     stable, detects = measure_cells(cells, FRESH, detect)
-    assert seen == [len(a) for a, _ in cells]  # of the halves A alone
+    assert seen == [len(a) for a, _ in cells]  # of the parts A alone
     assert stable.shape == (2,)
     assert 0.2 < stable.mean() < 1
-    assert detects.tolist() == pytest.approx([0.5, 0.85])
+    assert detects == pytest.approx(np.array([[0.5, 0.8], [0.5, 0.9]]))
     same, _ = measure_cells([(a, a) for a, _ in cells], FRESH, detect)
     assert same.tolist() == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize("name", DISTANCES)
 def test_rows_of_the_table(name):
-    halves = [document_halves(torch.arange(len(X)) // 20, seed=s) for s in range(2)]
-    runs, controls = runs_of(X, halves, calibrate(X, [4]))
+    pairs = disjoint_pairs(torch.arange(len(X)) // 20, 2)
+    runs, controls = runs_of(X, pairs, calibrate(X, [4]))
     compared = comparisons(runs, controls, FRESH).loc[4, "other documents"]
     auroc = np.full((2, 3), 0.6)
     measured = {"plain": Measured(compared.loc["regions"], auroc)}
     measured[RANDOM] = Measured(compared.loc["random exemplars"], auroc - 0.1)
-    cells = cells_of(DISTANCES[name], X, halves, threshold_of(name, 4))
+    cells = cells_of(DISTANCES[name], X, pairs, threshold_of(name, 4))
 
     def score(cells):
         return measure_cells(cells, FRESH, lambda score: np.full(3, 0.8))

@@ -29,7 +29,10 @@ def figures():
     gains = pd.DataFrame({"exemplars": [some, some]}, index=["merged", "random exemplars"])
     curve = pd.DataFrame({"layer": [0, 1], "value": [1, 0.5], "low": [1, 0.4], "high": [1, 0.6]})
     regions = np.array([[0, 0, 1], [0, 1, 1]])
+    index = pd.MultiIndex.from_product([["another order", "other documents"], ["EP", "random"]])
+    again = pd.DataFrame({"agreement": [some] * 4, "regions refound": [some] * 4}, index=index)
     return {
+        "alternatives": stability_plots.plot_alternatives(again, {"agreement": "it"}, "Again"),
         "recurrence": stability_plots.plot_recurrence(points, scores),
         "cut": stability_plots.plot_cut(cut, 0.75),
         "gains": stability_plots.plot_gains(gains, {"exemplars": "matched cosine"}),
@@ -51,6 +54,14 @@ def test_gains_are_drawn_where_they_are():
     (axes,) = figures()["gains"].axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["merged", "random exemplars"]
     assert axes.collections[-1].get_offsets()[:, 0].tolist() == [0.1, 0.1]
+
+
+def test_the_last_comparison_is_solid_and_the_others_hollow():
+    (axes,) = figures()["alternatives"].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["EP", "random"]
+    hollow, solid = (c.get_facecolors() for c in axes.collections[1::2])
+    assert hollow.tolist() == [[1, 1, 1, 1]]
+    assert len({tuple(colour) for colour in solid}) == 2
 
 
 def test_lines_of_prompts_run_together_where_they_share_a_region():

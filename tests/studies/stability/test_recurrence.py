@@ -1,4 +1,5 @@
-"""Stability: scores by hand, identical dictionaries, halves without a common document."""
+"""Stability: scores and kept regions by hand, identical dictionaries, parts without a common
+document."""
 
 import math
 
@@ -8,8 +9,9 @@ from conftest import mixture
 
 from epkit import Dictionary, LeaderClustering, calibrate
 from epkit.studies.stability.recurrence import (
-    document_halves,
+    disjoint_pairs,
     recurrence,
+    refound,
     stability_score,
     value_for_regions,
 )
@@ -63,21 +65,43 @@ def test_a_region_without_a_match_recurs_with_zero():
     assert recurrence(two, three).tolist() == [1, 1]
 
 
-def test_halves_have_no_document_in_common():
-    documents = torch.arange(40).repeat_interleave(torch.arange(1, 41))
-    a, b = document_halves(documents, seed=1)
-    assert len(a) == len(b) > 300
-    assert not set(documents[a].tolist()) & set(documents[b].tolist())
-    assert (a.diff() > 0).all()
-    assert (b.diff() > 0).all()
-    again = document_halves(documents, seed=1)
-    assert torch.equal(a, again[0])
-    assert not torch.equal(a, document_halves(documents, seed=2)[0])
+def test_no_document_is_in_two_parts():
+    documents = torch.arange(60).repeat_interleave(torch.arange(1, 61))
+    pairs = disjoint_pairs(documents, 3, seed=1)
+    parts = [rows for pair in pairs for rows in pair]
+    names = [set(documents[rows].tolist()) for rows in parts]
+    assert len(parts) == 6
+    assert sum(map(len, names)) == len(set.union(*names)) >= 54
+    # 1,830 activations: the parts are filled evenly and cut to the shortest
+    assert {len(rows) for rows in parts} == {len(parts[0])}
+    assert len(parts[0]) > 0.9 * 1830 / 6
+    assert all((rows.diff() > 0).all() for rows in parts)
+    again = disjoint_pairs(documents, 3, seed=1)
+    assert all(torch.equal(a, b) for one, two in zip(pairs, again, strict=True)
+               for a, b in zip(one, two, strict=True))  # fmt: skip
+    assert not torch.equal(pairs[0][0], disjoint_pairs(documents, 3, seed=2)[0][0])
 
 
-def test_halves_need_two_documents():
-    with pytest.raises(ValueError, match="at least two documents"):
-        document_halves(torch.zeros(9, dtype=torch.int64))
+def test_documents_of_one_length_are_shared_out_evenly():
+    documents = torch.arange(8).repeat_interleave(3)
+    parts = [rows for pair in disjoint_pairs(documents, 2) for rows in pair]
+    assert [len(documents[rows].unique()) for rows in parts] == [2] * 4
+    assert torch.equal(torch.cat(parts).sort().values, torch.arange(24))
+
+
+def test_pairs_need_a_document_for_every_part():
+    with pytest.raises(ValueError, match="2 pairs need 4 documents, one for every part: 3"):
+        disjoint_pairs(torch.tensor([0, 1, 2, 2]), 2)
+
+
+def test_refound_by_hand():
+    # region 0: five of six members are all of region 2 there: kept. Regions 1 and 3: all eight
+    # members are half of region 0 there: not kept. Region 2 has four members and is not asked.
+    a = torch.tensor([0] * 6 + [1] * 8 + [2] * 4 + [3] * 8)
+    b = torch.tensor([2] * 5 + [1] + [0] * 8 + [3] * 4 + [0] * 8)
+    assert refound(a, b, 4, 4) == pytest.approx(1 / 3)
+    assert refound(a, a, 4, 4) == 1
+    assert math.isnan(refound(torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2))
 
 
 def test_value_for_regions_finds_the_threshold():

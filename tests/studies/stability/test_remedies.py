@@ -1,12 +1,14 @@
-"""Remedies on both halves: what is tried, at which K, and what is measured of it."""
+"""Remedies on both parts: what is tried, at which K, and what is measured of it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import mixture
 
 from epkit import calibrate, match
-from epkit.studies.stability.recurrence import document_halves
+from epkit.stats import bootstrap_pairs, t_interval
+from epkit.studies.stability.recurrence import disjoint_pairs
 from epkit.studies.stability.remedies import (
     COMPARED,
     EQUAL_K,
@@ -19,18 +21,24 @@ from epkit.studies.stability.remedies import (
     try_remedies,
 )
 from epkit.studies.stability.splits import compare, comparisons, plain_rule, runs_of
-from epkit.studies.stability.variants import average, dense_first, merge, reanchor
+from epkit.studies.stability.variants import (
+    average,
+    dense_first,
+    merge,
+    reanchor,
+    threshold_of_means,
+)
 
 X = mixture(900, 16)
 FRESH = mixture(200, 16, seed=1)
-HALVES = [document_halves(torch.arange(len(X)) // 30, seed=s) for s in range(2)]
-RUNS, CONTROLS = runs_of(X, HALVES, calibrate(X, [4]))
+PAIRS = disjoint_pairs(torch.arange(len(X)) // 30, 2)
+RUNS, CONTROLS = runs_of(X, PAIRS, calibrate(X, [4]))
 
 
 @pytest.fixture(scope="module")
 def tried():
-    found = try_remedies(X, HALVES, RUNS, CONTROLS, 4)
-    return found | at_equal_k(X, HALVES, found)
+    found = try_remedies(X, PAIRS, RUNS, CONTROLS, 4)
+    return found | at_equal_k(X, PAIRS, found)
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +50,12 @@ def same(a, b):
     return torch.equal(a.exemplars, b.exemplars) and torch.equal(a.counts, b.counts)
 
 
-def test_every_remedy_on_a_half(tried):
-    d, part = RUNS[4, 1, "B"], X[HALVES[1][1]]
+def test_every_remedy_on_a_part(tried):
+    d, part = RUNS[4, 1, "B"], X[PAIRS[1][1]]
     assert tried["plain", 1, "B"] is d
     assert tried[RANDOM, 1, "B"] is CONTROLS[4, 1, "B"]
     assert same(tried["re-anchored", 1, "B"], reanchor(d, part))
-    assert same(tried["merged", 1, "B"], merge(d, part))
+    assert same(tried["merged", 1, "B"], merge(d, part, threshold_of_means(d, 4)))
     order = dense_first(d.directions(part), d.threshold, n_pilot=len(part), seed=16)
     dense = plain_rule(part, d.threshold, d.centre, order=order)
     assert same(tried["dense first", 1, "B"], dense)
@@ -83,9 +91,20 @@ def test_rules_are_measured_in_order_and_known_ones_not_again(tried, measured):
 
 def test_what_the_runs_comparison_knows_is_what_would_be_measured(measured):
     compared = comparisons(RUNS, CONTROLS, FRESH).loc[4, "other documents"]
-    known = Measured(compared.loc["regions"], measured["plain"].auroc).scores()
-    for score, values in measured["plain"].scores().items():
-        assert values == pytest.approx(known[score])
+    known = Measured(compared.loc["regions"], measured["plain"].auroc)
+    assert known.means() == pytest.approx(measured["plain"].means())
+    gain = measured["plain"].gain_over(known)
+    assert all(np.allclose(interval, 0) for interval in gain.values())
+
+
+def test_gains_are_over_pairs_and_those_of_probing_over_concepts_too():
+    stability = pd.DataFrame({"exemplars": [0.2, 0.4], "means": 0.5, "agreement": [0.5, 0.6]})
+    one = Measured(stability + 0.1, np.array([[0.6, 0.8], [0.7, 0.9]]))
+    two = Measured(stability * [1, 1, 0], np.array([[0.5, 0.5], [0.5, 0.5]]))
+    gain = one.gain_over(two)
+    assert gain["exemplars"] == pytest.approx((0.1, 0.1, 0.1))
+    assert gain["agreement"] == pytest.approx(t_interval([0.6, 0.7]))
+    assert gain["AUROC"] == bootstrap_pairs(one.auroc - two.auroc)
 
 
 def test_the_tables(tried, measured):

@@ -8,8 +8,8 @@ from conftest import mixture
 
 from epkit import LeaderClustering, calibrate, partition, random_dictionary
 from epkit.matching import adjusted_mutual_information
-from epkit.stats import Interval
-from epkit.studies.stability.recurrence import document_halves, recurrence, stability_score
+from epkit.stats import Interval, bootstrap_pairs, t_interval
+from epkit.studies.stability.recurrence import disjoint_pairs, recurrence, stability_score
 from epkit.studies.stability.splits import (
     SCORES,
     compare,
@@ -27,12 +27,12 @@ from epkit.studies.stability.splits import (
 X = mixture(900, 16)
 FRESH = mixture(200, 16, seed=1)
 CALIBRATION = calibrate(X, [4, 8])
-HALVES = [document_halves(torch.arange(len(X)) // 30, seed=s) for s in range(2)]
+PAIRS = disjoint_pairs(torch.arange(len(X)) // 30, 2)
 
 
 @pytest.fixture(scope="module")
 def made():
-    return runs_of(X, HALVES, CALIBRATION)
+    return runs_of(X, PAIRS, CALIBRATION)
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +58,13 @@ def test_permuted_rows_are_the_same_rows_in_a_seeded_order():
     assert torch.equal(permuted(rows, 1).sort().values, rows)
 
 
-def test_every_run_is_of_its_half_in_its_order(made):
+def test_every_run_is_of_its_part_in_its_order(made):
     runs, controls = made
     assert list(runs) == [(p, s, name) for p in (4, 8) for s in (0, 1)
                           for name in ("A", "A again", "B")]  # fmt: skip
     assert list(controls) == list(runs)
     for (p, s, name), order in (((4, 1, "A"), 10), ((8, 0, "A again"), 1), ((4, 0, "B"), 2)):
-        rows = X[HALVES[s][name == "B"]]
+        rows = X[PAIRS[s][name == "B"]]
         alone = partition(rows, [p], order=order, calibration=CALIBRATION)[p]
         assert torch.equal(runs[p, s, name].exemplars, alone.exemplars)
         assert torch.equal(runs[p, s, name].means, alone.means)
@@ -104,11 +104,11 @@ def test_the_table_of_sensitivity_is_means_beside_the_control(made, compared):
         own, drawn = (cell.loc[name][score] for name in ("regions", "random exemplars"))
         assert row[score] == pytest.approx(own.mean())
         assert row[f"{score}, random"] == pytest.approx(drawn.mean())
-        assert row[f"{score}, difference"].value == pytest.approx((own - drawn).mean())
+        assert row[f"{score}, difference"] == pytest.approx(t_interval(own - drawn))
     assert "≥ .7, difference" not in table
 
 
-def test_correlations_by_split_and_their_means(made):
+def test_correlations_by_pair_and_their_means(made):
     rho = score_correlations(*made, 4)
     assert len(rho) == 2 * 2 * 2 * len(SCORES)
     assert {len(values) for values in rho.values()} == {2}
@@ -120,8 +120,7 @@ def test_correlations_by_split_and_their_means(made):
     table = correlation_table(rho).set_index(["basis", "compared with", "dictionaries", "score"])
     for key, values in rho.items():
         row = table.loc[key]
-        assert row.value == pytest.approx(np.mean(values))
-        assert row.low <= row.value <= row.high
+        assert (row.value, row.low, row.high) == pytest.approx(t_interval(values))
         assert row.text == str(Interval(row.value, row.low, row.high))
 
 
@@ -137,20 +136,33 @@ def test_a_cut_keeps_the_best_of_a_score():
     # 40 regions; a concept is detected as well as the share of kept regions below 10
     scores = [{"falling": -torch.arange(40.0), "rising": torch.arange(40)} for _ in range(3)]
 
-    def detect(split, kept):
+    def detect(pair, kept):
         assert len(set(kept.tolist())) == len(kept)
-        return np.array([0.5, 0.7]) + 0.1 * split * (kept < 10).mean()
+        return np.array([0.5, 0.7]) + 0.1 * (pair + 1) * (kept < 10).mean()
 
     cut = cut_table(scores, [0.05, 0.25, 0.5], detect, n_draws=4).set_index(["chosen by", "share"])
-    assert cut.value["falling", 0.25] == pytest.approx(0.6 + 0.1)  # mean over splits 0, 1, 2
-    assert cut.value["falling", 0.05] == pytest.approx(0.6 + 0.1)  # at least eight stay
-    assert cut.value["falling", 0.5] == pytest.approx(0.6 + 0.05)
+    assert cut.value["falling", 0.25] == pytest.approx(0.6 + 0.2)  # mean over pairs
+    assert cut.value["falling", 0.05] == pytest.approx(0.6 + 0.2)  # at least eight stay
+    assert cut.value["falling", 0.5] == pytest.approx(0.6 + 0.1)
     assert cut.value["rising", 0.5] == pytest.approx(0.6)
-    assert 0.6 < cut.value["at random", 0.25] < 0.7
+    assert 0.6 < cut.value["at random", 0.25] < 0.75
     gain = cut["against random"]
     assert gain["falling", 0.25].low > 0 > gain["rising", 0.25].high
     assert gain["at random", 0.25] is None
-    assert gain["falling", 0.5].value == pytest.approx(0.65 - cut.value["at random", 0.5])
+    assert gain["falling", 0.5].value == pytest.approx(0.7 - cut.value["at random", 0.5])
+
+
+def test_intervals_of_a_cut_resample_pairs_as_well_as_concepts():
+    # no concept differs from another, pairs do: an interval over concepts alone has no width
+    scores = [{"first": -torch.arange(40.0)} for _ in range(4)]
+
+    def detect(pair, kept):
+        return np.full(3, 0.5 + 0.1 * pair)
+
+    cut = cut_table(scores, [0.5], detect, n_draws=1).set_index("chosen by")
+    each = bootstrap_pairs(np.repeat(0.5 + 0.1 * np.arange(4)[:, None], 3, axis=1))
+    assert tuple(cut.loc["first", ["value", "low", "high"]]) == pytest.approx(each)
+    assert cut.low["first"] < 0.6 < cut.high["first"]
 
 
 def test_a_rule_at_a_threshold_without_a_recount_has_the_stream_counts():

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from conftest import mixture
@@ -13,6 +14,7 @@ from epkit.studies.stability.variants import (
     dense_first,
     merge,
     reanchor,
+    threshold_of_means,
 )
 
 
@@ -90,12 +92,23 @@ def test_merge_joins_regions_whose_means_are_near():
     )
 
 
-def test_merge_at_its_own_threshold_and_when_nothing_is_near():
+def test_merge_when_nothing_is_near():
     x = on_circle(0, 60, 120)
-    d = built(x, within(50))
-    same = merge(d, x)
-    assert torch.equal(same.exemplars, d.exemplars)
+    same = merge(built(x, within(50)), x, within(50))
+    assert angles(same.exemplars) == [0, 60, 120]
     assert same.metadata["merge_threshold"] == pytest.approx(within(50))
+
+
+def test_the_threshold_of_means_is_a_percentile_of_their_pairs():
+    d = built(on_circle(0, 30, 90, 180), within(20))
+    apart = [within(angle) for angle in (30, 60, 90, 90, 150, 180)]
+    assert threshold_of_means(d, 50) == pytest.approx(within(90), abs=1e-6)
+    assert threshold_of_means(d, 20) == pytest.approx(np.percentile(apart, 20), abs=1e-6)
+
+
+def test_the_threshold_of_means_needs_pairs_apart():
+    with pytest.raises(ValueError, match="1 regions with members have no pairwise distances"):
+        threshold_of_means(built(on_circle(0, 5), within(20)), 50)
 
 
 def test_merge_makes_no_chains():

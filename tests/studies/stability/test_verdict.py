@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from epkit.stats import Interval
+from epkit.stats import Interval, t_interval
+from epkit.studies.stability.alternatives import AGAIN, DRAWN, EP, KMEANS, OTHER, REFINED, REFOUND
 from epkit.studies.stability.verdict import (
     claims,
     cut_sentences,
     distance_sentences,
     merging_sentences,
+    refound_sentences,
     remedy_sentences,
     score_sentences,
     sensitivity_sentences,
@@ -18,13 +20,13 @@ from epkit.studies.stability.verdict import (
 )
 
 UP, DOWN, NONE = Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1), Interval(0.0, -0.1, 0.1)
+UNSHOWN = "no difference shown (0.143 would have been)"
 
 
 @pytest.mark.parametrize(
     ("interval", "said"),
-    [(UP, "more"), (DOWN, "less"), (NONE, "no difference shown"),
-     (Interval(0.1, 0.0, 0.2), "no difference shown"),
-     (Interval(-0.1, -0.2, 0.0), "no difference shown")],
+    [(UP, "more"), (DOWN, "less"), (NONE, UNSHOWN), (Interval(0.1, 0.0, 0.2), UNSHOWN),
+     (Interval(-0.1, -0.2, 0.0), UNSHOWN), (Interval(0.0, 0.0, 0.0), "no difference shown")],
 )  # fmt: skip
 def test_a_difference_is_told_by_its_interval(interval, said):
     assert tells(interval, "more", "less") == said
@@ -46,9 +48,48 @@ def test_sensitivity():
         "Sensitivity (p 2, K about 502): a match has a mean cosine of 0.50 (exemplars) and 0.75 "
         "(means) in another order, 0.45 and 0.75 on other documents, where 4% of exemplars reach "
         ".7. Region by region, exemplars against random ones: in another order better (0.200 "
-        "[0.100, 0.300]), on other documents worse (-0.200 [-0.300, -0.100]). As a partition: no "
-        "difference shown; on held-out activations two halves agree at 0.60, with random exemplars "
-        "at 0.40 (0.000 [-0.100, 0.100])."
+        "[0.100, 0.300]), on other documents worse (-0.200 [-0.300, -0.100]). As a partition: "
+        f"{UNSHOWN}; on held-out activations two parts agree at 0.60, with random exemplars at "
+        "0.40 (0.000 [-0.100, 0.100])."
+    )
+
+
+def refound(**by_kind):
+    """Of every kind the shares refound in two pairs: the table of them, and the comparisons."""
+    rows = [
+        {"pair": s, "dictionary": kind, "compared with": OTHER, REFOUND: value, "chance": 0.004 * s}
+        for kind, values in by_kind.items() for s, value in enumerate(values)
+    ]  # fmt: skip
+    index = pd.MultiIndex.from_product([[AGAIN, OTHER], by_kind])
+    table = pd.DataFrame({REFOUND: [t_interval(v) for v in by_kind.values()] * 2}, index=index)
+    return table, pd.DataFrame(rows)
+
+
+KINDS = {EP: [0.40, 0.42], REFINED: [0.60, 0.61], KMEANS: [0.60, 0.60], DRAWN: [0.41, 0.41]}
+MORE = {"more": UP, "fewer": DOWN, UNSHOWN: NONE}
+
+
+@pytest.mark.parametrize("said", MORE)
+def test_regions_refound(said):
+    table, compared = refound(**KINDS)
+    table["more refound"] = [MORE[said], MORE[said], MORE[said], None] * 2
+    first, second, third = refound_sentences(table, compared, "layer 12, p 4")
+    assert first == (
+        "Regions refound on other documents, layer 12, p 4: EP refined 60% > k-means 60% > EP 41% "
+        "> random exemplars 41%; shuffled memberships 0.4% at most. Against as many random "
+        f"exemplars: EP {said} ({MORE[said]}); EP refined {said} ({MORE[said]}); k-means {said} "
+        f"({MORE[said]})."
+    )
+    less, more = t_interval([-0.2, -0.18]), t_interval([0.2, 0.19])
+    same = t_interval([0.0, 0.01])
+    assert second == (
+        f"One against another: EP against k-means fewer ({less}); EP refined against k-means "
+        f"{tells(same)} ({same}); EP refined against EP more ({more})."
+    )
+    assert tells(same).startswith("no difference shown (")
+    assert third == (
+        "With the same documents in another order, or from another seed: EP refined 60%, k-means "
+        "60%, EP 41%, random exemplars 41%."
     )
 
 
@@ -65,9 +106,10 @@ def correlations(drawn):
 def test_scores(drawn, most):
     (said,) = score_sentences(correlations(drawn))
     assert said.startswith(
-        "D against recurrence (means, other documents): ρ 0.610 [0.600, 0.620], published ≈ .68 on "
-        "Gemma-2-2B; log N alone 0.510 [0.500, 0.520] (D − log N 0.100 [0.100, 0.100]), coherence "
-        f"alone -0.090 [-0.100, -0.080]. Among random exemplars D reaches {drawn:.3f} ["
+        f"D against recurrence (means, other documents): ρ {t_interval([0.6, 0.62])}, published "
+        f"≈ .68 on Gemma-2-2B; log N alone {t_interval([0.5, 0.52])} (D − log N 0.100 [0.100, "
+        f"0.100]), coherence alone {t_interval([-0.1, -0.08])}. Among random exemplars D reaches "
+        f"{drawn:.3f} ["
     )
     assert ("Most of it, then, says" in said) == most
     end = " For exemplars it is 0.300 [0.300, 0.300]."
@@ -84,7 +126,10 @@ def cut(*gains):
 
 
 BETTER = "Stable regions are the better detectors at"
-AT_NO = "At no share are stable regions better detectors than random ones"
+AT_NO = (
+    "At no share are stable regions better detectors than random ones (0.143 would have been shown "
+    "at every share)"
+)
 CUTS = {
     "none": ((NONE, NONE), f"{AT_NO}."),
     "worse at one": ((DOWN, NONE), f"{AT_NO}; at 10% they are worse."),
@@ -111,8 +156,8 @@ def test_remedies_and_distances():
          "AUROC": [DOWN, UP]}, index=["re-anchored", "random exemplars, equal K"],
     )  # fmt: skip
     assert remedy_sentences(gains) == [
-        f"Re-anchored, against plain: exemplars {UP}, more stable; agreement {NONE}, no difference "
-        f"shown; AUROC {DOWN}, worse."
+        f"Re-anchored, against plain: exemplars {UP}, more stable; agreement {NONE}, "
+        f"{UNSHOWN}; AUROC {DOWN}, worse."
     ]
     distance = pd.DataFrame(
         {"agreement, against centred": [np.nan, DOWN], "AUROC, against centred": [np.nan, UP]},
@@ -178,7 +223,7 @@ def spoilt(**columns):
 
 
 SPOILERS = {
-    "K differs": {"sizes": facts()["sizes"] * [1, 1, 1, 2]},
+    "K differs": {"sizes": facts()["sizes"] * [1, 1, 1, 1.6]},
     "means come": {"sensitivity": spoilt(means=0.1)},
     "partitions": {"sensitivity": facts()["sensitivity"].assign(agreement=0.3)},
     "D says": {"rho": correlations(0.5) | {
