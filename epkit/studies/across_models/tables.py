@@ -64,6 +64,11 @@ class ModelComparison:
             for name, pairs in self.pairs.items()
         }, orient="index").rename_axis("compared with")  # fmt: skip
 
+    def ami_less(self, name: str) -> Interval:
+        """AMI with the other model's EP, less that of another comparison."""
+        left_out = self.left_out[OTHER] - self.left_out[name]
+        return jackknife(self.ami[OTHER] - self.ami[name], left_out)
+
     def differences(self) -> pd.DataFrame:
         """The other model's EP less every other comparison, and what would have been shown.
 
@@ -75,9 +80,7 @@ class ModelComparison:
                 continue
             own = self.pairs[OTHER]
             same = np.array_equal(own.region, pairs.region)
-            by_ami = jackknife(
-                self.ami[OTHER] - self.ami[name], self.left_out[OTHER] - self.left_out[name]
-            )
+            by_ami = self.ami_less(name)
             overlap = bootstrap_difference(own.overlap, pairs.overlap, paired=same)
             returns = bootstrap_difference(own.returns, pairs.returns, paired=same)
             rows[name] = {

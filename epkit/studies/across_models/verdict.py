@@ -24,6 +24,7 @@ RIVALS = (WITHIN, CONTEXT, WORDS, TEXTS, DRAWN)
 def across_verdict(
     table: pd.DataFrame,
     minus: pd.DataFrame,
+    against_random: dict[float, Interval],
     beyond: np.ndarray,
     models: tuple[str, str],
     where: str,
@@ -33,6 +34,7 @@ def across_verdict(
     Parameters
     ----------
     table, minus : of `ModelComparison.table` and `ModelComparison.differences`.
+    against_random : {percentile: AMI less that of random exemplars}.
     beyond : (R,) of `beyond_chance`, against permutations within words.
     models : the two names. where : the percentile and the number of words, as a sentence says them.
     """
@@ -51,6 +53,8 @@ def across_verdict(
             f"{row['overlap']:+.3f}, {difference(row['overlap'])}; round trip "
             f"{row['round trip']:+.0%}, {difference(row['round trip'], '.0%')}."
         )
+    each = (f"p {p:g} {x:+.3f}, {difference(x)}" for p, x in against_random.items())
+    lines.append(f"AMI less that of random exemplars at every percentile: {'; '.join(each)}.")
     share = proportion(beyond)
     lines.append(
         f"{share:.0%} of {len(beyond)} regions overlap with their partner more than in 95 % of "

@@ -13,8 +13,8 @@ from epkit.studies.effects.tables import GROUP, QUANTILE
 
 COLOURS = {EP: "C0", RANDOM: "C1", MADE_UP: "0.45", ISOTROPIC: "0.7"}
 PANELS = (
-    ("raised", "steered: gain of the promoted tokens' logits"),
-    ("lowered", "ablated: their loss, at members"),
+    ("raised", "steered: rise of the promoted tokens' logits"),
+    ("lowered", "ablated: their fall, at members"),
 )
 
 
