@@ -72,6 +72,16 @@ SMALL = {
         "n_rows": 12, "shares": [0.25, 0.5], "n_choices": 1, "trajectory_percentile": 8,
         "n_trajectory": 600, "n_followed": 300,
     },
+    "11_effects": {
+        "layers": [1, 2], "percentiles": [4, 8], "n_activations": 2000, "n_calibration": 600,
+        "layer": 2, "tried_percentiles": [4, 8], "n_regions": 3, "n_pilot": 0,
+        "n_texts": 40, "text_tokens": 16, "n_present": 1, "n_absent": 1,
+    },
+    "12_across_models": {
+        "layers": [1, 2], "layer": 2, "percentiles": [4, 8], "n_activations": 2000,
+        "n_calibration": 600, "other_layer": 2, "n_other": 6000, "compared_percentiles": [4, 8],
+        "other_percentiles": [4, 8], "shown_percentile": 8, "min_words": 3, "n_permutations": 19,
+    },
     "14_scale": {
         "layer": 2, "percentiles": [4, 8], "n_activations": 2500, "n_calibration": 600,
         "shown_percentile": 4,

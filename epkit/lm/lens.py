@@ -63,7 +63,12 @@ class LogitLens:
 
 @torch.no_grad()
 def logit_lens(
-    model: LanguageModel, directions: Tensor, k: int = 10, *, standardise: bool = False
+    model: LanguageModel,
+    directions: Tensor,
+    k: int = 10,
+    *,
+    standardise: bool = False,
+    among: Tensor | None = None,
 ) -> LogitLens:
     """Promoted and suppressed tokens of directions: W_U · final_norm(direction), in float32.
 
@@ -74,6 +79,8 @@ def logit_lens(
     k : tokens of either kind per direction.
     standardise : rank tokens by the z-scores of their logits over these directions, and give those
         in place of logits. A token whose logit does not vary has z-score 0.
+    among : (M, D) directions to standardise over instead, such as a dictionary's means, so that
+        directions of several kinds are seen in one frame.
 
     Returns
     -------
@@ -83,17 +90,20 @@ def logit_lens(
     ------
     TypeError : a model or a k of the wrong type.
     ValueError : wrong D, not finite, a zero direction, or k outside 1 … vocabulary; one direction
-        alone to be standardised.
+        alone to standardise over; `among` without `standardise`.
     """
     check_model(model)
     k = checks.whole("k", k, 1, model.vocab_size)
     standardise = checks.flag("standardise", standardise)
+    if among is not None and not standardise:
+        raise ValueError("among is what z-scores are taken over: give standardise=True with it")
     normed = normed_directions(model, directions)
-    if standardise and len(normed) < 2:
+    over = normed if among is None else normed_directions(model, among)
+    if standardise and len(over) < 2:
         raise ValueError("z-scores over directions need at least two of them; give all K at once")
-    mean = normed.mean(dim=0)
+    mean = over.mean(dim=0)
     with full_precision():
-        spread = (normed - mean).T @ (normed - mean) / len(normed) if standardise else None
+        spread = (over - mean).T @ (over - mean) / len(over) if standardise else None
     head = unembedding(model)
     cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
     found: dict[bool, list[tuple[Tensor, Tensor]]] = {True: [], False: []}

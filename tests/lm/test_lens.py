@@ -238,3 +238,14 @@ def test_a_token_that_does_not_vary_has_no_z_score():
     found = logit_lens(model, x, model.vocab_size, standardise=True)
     assert found.promoted_logits.isfinite().all()
     assert (found.promoted_logits[found.promoted == 3] == 0).all()
+
+
+def test_directions_can_be_standardised_over_others(model, directions):
+    alone = logit_lens(model, directions, 5, standardise=True)
+    some = logit_lens(model, directions[:2], 5, standardise=True, among=directions)
+    assert torch.equal(some.promoted, alone.promoted[:2])
+    torch.testing.assert_close(some.promoted_logits, alone.promoted_logits[:2])
+    one = logit_lens(model, directions[:1], 5, standardise=True, among=directions)
+    assert torch.equal(one.suppressed, alone.suppressed[:1])
+    with pytest.raises(ValueError, match="standardise=True"):
+        logit_lens(model, directions, among=directions)
