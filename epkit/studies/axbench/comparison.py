@@ -26,8 +26,8 @@ from epkit.studies.axbench.configurations import FEW, ONE, best_readings, try_co
 from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.protocol import RowActivations, evaluate
 
-STRENGTHS = (0.01, 0.1, 1.0)
-"""Of every probe, tried by cross-validation on training rows."""
+TOKEN_STRENGTHS, ROW_STRENGTHS = (0.1, 1.0), (0.001, 0.01, 0.1, 1.0)
+"""Of probes on tokens and on rows, tried by cross-validation on training rows."""
 
 ACTIVE = 32
 """Latents of the TopK SAE that are active at a token."""
@@ -164,18 +164,18 @@ def add_labelled(
     for name, method in DIRECTIONS.items():
         add_directions(name, method, time.perf_counter())
     began = time.perf_counter()
-    tried[PROBE] = {s: probes.cross_validate_probe(rows, folds, s) for s in STRENGTHS}
+    tried[PROBE] = {s: probes.cross_validate_probe(rows, folds, s) for s in TOKEN_STRENGTHS}
     add_directions(PROBE, probes.linear_probe, began, strength=_best(tried[PROBE]))
     for name, how in ((POOLED_PROBE, "max"), (MEAN_PROBE, "mean")):
         began = time.perf_counter()
         vectors = probes.pooled_rows(rows, how)
-        tried[name] = {s: probes.cross_validate_rows(vectors, folds, s) for s in STRENGTHS}
+        tried[name] = {s: probes.cross_validate_rows(vectors, folds, s) for s in ROW_STRENGTHS}
         scores = probes.row_probe(vectors, concepts, _best(tried[name]))
         comparison.add(name, scores, time.perf_counter() - began, labelled)
     began = time.perf_counter()
     words = probes.bag_of_words(texts, concepts)
     comparison.add("bag of words", words, time.perf_counter() - began, 0, forward_tokens=0)
-    return pd.DataFrame(tried).T
+    return pd.DataFrame(tried).sort_index().T
 
 
 def _best(tried: Mapping[float, float]) -> float:

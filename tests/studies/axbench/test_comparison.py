@@ -16,7 +16,7 @@ from epkit.studies.axbench.comparison import (
     LABELLED,
     POOLED_PROBE,
     PROBE,
-    STRENGTHS,
+    ROW_STRENGTHS,
     Comparison,
     add_dictionaries,
     add_labelled,
@@ -103,7 +103,7 @@ def test_the_choice_does_not_see_test_rows(known):
 def test_what_is_fitted_to_labels_is_the_methods_own_scores(made):
     cv = add_labelled(made, WORDS)
     folds = methods.training_folds(made.concepts)
-    assert list(cv) == list(STRENGTHS)
+    assert list(cv) == list(ROW_STRENGTHS)
     assert cv.loc[PROBE, 1.0] == probes.cross_validate_probe(made.rows, folds, 1.0)
     assert set(made.results) == set(LABELLED)
     vectors = probes.pooled_rows(made.rows, "max")
