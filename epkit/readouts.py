@@ -9,10 +9,12 @@ or the *mean* basis (spherical means of the members: reading out). With c the ce
     one-hot     1 at the nearest region
     top-k       ReLU of the k largest of signed or cosine; normalised: divided by the row's sum
     Otsu cut    ReLU(u·E) where the distance is at or under the row's own Otsu threshold
+    least squares   of the k nearest regions, the coefficients that bring f·E nearest to u
     decode      f·E + c
 
-One-hot, top-k and Otsu cut are torch COO tensors: rows of the Otsu cut differ in length, which a
-rectangular (indices, values) pair cannot hold, and torch's CSR layout still warns that it is beta.
+One-hot, top-k, Otsu cut and least squares are torch COO tensors: rows of the Otsu cut differ in
+length, which a rectangular (indices, values) pair cannot hold, and torch's CSR layout still warns
+that it is beta.
 
 Does not know: models, tokens, how a dictionary was made.
 """
@@ -112,6 +114,40 @@ def otsu_cut(dictionary: Dictionary, x: Arrays, basis: str = "mean", *, bins: in
         near = (d <= otsu_thresholds(d, bins)[:, None]) & (d < 1)
         row, region = near.nonzero(as_tuple=True)
         return row, region, 1 - d[row, region]
+
+    return _by_rows(dictionary, x, block)
+
+
+def least_squares(
+    dictionary: Dictionary, x: Arrays, k: int = 8, basis: str = "mean", *, ridge: float = 1e-4
+) -> Tensor:
+    """Coefficients of the k nearest regions that bring f·E nearest to u: (N, D) → (N, K), sparse.
+
+    Regions near an activation are near one another too, so that adding their cosines up counts what
+    they share several times; least squares counts it once. Coefficients may be negative.
+
+    Parameters
+    ----------
+    k : regions a row is made of; all where there are fewer.
+    ridge : added to the squares on the diagonal, so that two exemplars that are nearly the same
+        share what they explain instead of cancelling.
+
+    Raises
+    ------
+    ValueError : bad k, ridge, basis, or activations.
+    """
+    e = basis_of(dictionary, basis)
+    k = min(checks.whole("k", k, 1), len(dictionary))
+    ridge = checks.number("ridge", ridge, 0, 1, open_low=True)
+
+    def block(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        product, region = _product(dictionary.directions(rows), e).topk(k, dim=1)
+        near = e[region]
+        with full_precision():
+            squares = near @ near.mT + ridge * torch.eye(k, device=e.device)
+        found = torch.linalg.solve(squares, product)
+        row = torch.arange(len(rows), device=e.device).repeat_interleave(k)
+        return row, region.flatten(), found.flatten()
 
     return _by_rows(dictionary, x, block)
 

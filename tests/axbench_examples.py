@@ -1,10 +1,15 @@
-"""A made-up benchmark for the tests of concept detection."""
+"""A made-up benchmark, and made-up results, for the tests of concept detection."""
+
+import re
 
 import numpy as np
 import torch
 
+from epkit.studies.axbench.comparison import LABELLED, named
+from epkit.studies.axbench.configurations import READINGS
 from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.protocol import RowActivations
+from epkit.studies.axbench.tables import TEXTS
 
 
 def planted(seed=0, n=40, dim=12, tokens=6):
@@ -24,3 +29,21 @@ def planted(seed=0, n=40, dim=12, tokens=6):
         for i, side in enumerate(sides)
     ]
     return activations, concepts
+
+
+def aurocs(kinds, texts=TEXTS, *, readings=READINGS, others=LABELLED, **changes):
+    """{method: (runs, 4)}: EP's and others' AUROCs are the same but for `changes`.
+
+    changes : what is added, by the kind or method with _ for what is no letter.
+    """
+    base = np.array([0.6, 0.7, 0.8, 0.86])
+
+    def runs(name, n):
+        added = changes.get(re.sub(r"\W", "_", name), 0)
+        return np.stack([base + added + 0.001 * i for i in range(n)])
+
+    found = {
+        named(k, r, t): runs(k, 5 if k == "random exemplars" else 3)
+        for t in texts for k in kinds for r in readings
+    }  # fmt: skip
+    return found | {name: runs(name, 1) for name in others}

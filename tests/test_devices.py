@@ -254,6 +254,7 @@ STAYS = {
     "one-hot": readouts.one_hot,
     "top-k": lambda d, x: readouts.top_k(d, x, 3, normalise=True),
     "Otsu": readouts.otsu_cut,
+    "least squares": lambda d, x: readouts.least_squares(d, x, 3),
     "decode": lambda d, x: readouts.decode(d, readouts.cosine(d, x)),
     "decode sparse": lambda d, x: readouts.decode(d, readouts.top_k(d, x, 3)),
     "decode near": lambda d, x: readouts.decode(d, sparse_example()),

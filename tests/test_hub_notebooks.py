@@ -32,8 +32,9 @@ SMALL = {
         "picture_percentile": 8,
     },
     "03_axbench": {
-        "n_concepts": 4, "layer": 2, "percentiles": [4, 10], "n_activations": 1500,
-        "n_calibration": 600, "n_draws": 1, "sae_epochs": 1,
+        "n_concepts": 4, "layer": 2, "percentiles": [4, 10], "compared_percentile": 10,
+        "n_activations": 1500, "n_calibration": 600, "n_orders": 2, "n_draws": 2, "rounds": 1,
+        "sae_epochs": 1,
     },
     "04_refusal": {
         "layers": [1, 2], "percentiles": [5, 10, 20], "trial_percentiles": [10, 20],

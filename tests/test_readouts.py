@@ -1,5 +1,7 @@
 """Every readout against its formula, written out in float64 on small arrays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -169,6 +171,34 @@ def test_otsu_of_a_flat_row_is_its_value():
     assert 0 <= got[1] < 1
 
 
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("basis", readouts.BASES)
+def test_least_squares_is_that_of_the_nearest_regions(dictionary, x, basis, k):
+    _, u, e = parts(dictionary, x, basis)
+    got = readouts.least_squares(dictionary, x, k, basis, ridge=1e-12).to_dense()
+    for row, direction in zip(got.double().numpy(), u, strict=True):
+        near = np.argsort(-(e @ direction))[:k]
+        wanted = np.linalg.lstsq(e[near].T, direction)[0]
+        np.testing.assert_allclose(row[near], wanted, atol=1e-3)
+        assert np.count_nonzero(row) <= k
+
+
+def test_least_squares_decodes_better_than_top_k_and_shares_between_twins(dictionary, x):
+    c = dictionary.centre
+    left = [
+        torch.cosine_similarity(readouts.decode(dictionary, f) - c, x - c).mean()
+        for f in (
+            readouts.least_squares(dictionary, x, 4),
+            readouts.top_k(dictionary, x, 4, of="cosine"),
+        )
+    ]
+    assert left[0] > left[1]
+    twins = replace(dictionary, means=dictionary.means[:1].expand(len(dictionary), -1))
+    shared = readouts.least_squares(twins, x, 2).to_dense()
+    assert shared.isfinite().all()
+    assert shared.abs().max() <= 1
+
+
 @pytest.mark.parametrize("basis", readouts.BASES)
 def test_decode_is_its_formula_for_sparse_and_dense(dictionary, x, basis):
     e = dictionary.exemplars if basis == "exemplar" else dictionary.means
@@ -198,6 +228,7 @@ def test_no_activation_gives_an_empty_readout(dictionary, x):
     for f in (
         readouts.signed(dictionary, x[:0]), readouts.one_hot(dictionary, x[:0]),
         readouts.top_k(dictionary, x[:0], 2), readouts.otsu_cut(dictionary, x[:0]),
+        readouts.least_squares(dictionary, x[:0]),
     ):  # fmt: skip
         assert f.shape == (0, len(dictionary))
 
@@ -224,6 +255,8 @@ def test_numpy_and_half_precision_come_in(dictionary, x):
         (lambda d, x: readouts.signed(d, x[:, :5]), "5 dimensions, expected 12"),
         (lambda d, x: readouts.top_k(d, x[0], 2), "shape"),
         (lambda d, x: readouts.otsu_cut(d, x, bins=1), "bins must be"),
+        (lambda d, x: readouts.least_squares(d, x, 0), "k must be"),
+        (lambda d, x: readouts.least_squares(d, x, ridge=0), "ridge must be"),
         (lambda d, x: readouts.otsu_thresholds(torch.zeros(2, 0)), "K >= 1"),
         (lambda d, x: readouts.distance(d, x * torch.nan), "finite"),
     ],

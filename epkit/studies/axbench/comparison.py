@@ -1,11 +1,12 @@
 """The methods side by side on the same activations: results on test rows, and what each costs.
 
-A `Comparison` is filled step by step: the chosen configurations, the baselines, random exemplars at
-equal K, sparse autoencoders. Everything learns from training rows alone.
+A `Comparison` is filled step by step: dictionaries of every kind and text, what is fitted to
+labels, sparse autoencoders. Everything learns and is chosen from training rows alone. A method has
+a list of results, one a *run*: another order of the stream, another seed, another draw.
 
 Activations go to where a dictionary or an autoencoder is in blocks; row scores are the CPU's.
 
-Does not know: models, how configurations were chosen, tables.
+Does not know: models, how dictionaries came about, tables.
 """
 
 import time
@@ -18,24 +19,35 @@ import torch
 from torch import Tensor
 
 from epkit.checks import compute_device
-from epkit.controls import random_dictionary
+from epkit.dictionary import Dictionary
 from epkit.share.sae import load_sae, train_topk_sae
-from epkit.studies.axbench import methods
-from epkit.studies.axbench.configurations import Dictionaries
+from epkit.studies.axbench import methods, probes
+from epkit.studies.axbench.configurations import FEW, ONE, best_readings, try_configurations
 from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.protocol import RowActivations, evaluate
 
-STRENGTHS = (0.01, 0.1, 1.0)
-"""Of the linear probe, tried by cross-validation."""
+TOKEN_STRENGTHS, ROW_STRENGTHS = (0.1, 1.0), (0.001, 0.01, 0.1, 1.0)
+"""Of probes on tokens and on rows, tried by cross-validation on training rows."""
 
 ACTIVE = 32
 """Latents of the TopK SAE that are active at a token."""
 
+DIFFMEAN, PROBE = "DiffMean", "linear probe"
+POOLED_PROBE, MEAN_PROBE = "probe on max-pooled rows", "probe on row means"
+SAE = "TopK SAE"
+LABELLED = (DIFFMEAN, PROBE, POOLED_PROBE, MEAN_PROBE, "PCA", "LAT", "bag of words")
+"""Methods that are fitted to labels, in the order of tables."""
+
 DIRECTIONS = {
-    "DiffMean": methods.difference_of_means,
-    "PCA": methods.principal_component,
-    "LAT": methods.lat,
+    DIFFMEAN: probes.difference_of_means,
+    "PCA": probes.principal_component,
+    "LAT": probes.lat,
 }
+
+
+def named(kind: str, reading: str, built_on: str) -> str:
+    """The name of a method that reads a dictionary."""
+    return f"{kind}, {reading}, {built_on}"
 
 
 @dataclass(eq=False)
@@ -44,25 +56,31 @@ class Comparison:
 
     rows, concepts : the benchmark. tokens : {built on: (n, D) activations}. fed : {built on: tokens
     fed to the model for them, beyond the benchmark's rows}.
-    results : {method: what `evaluate` gives}; costs : {method: tokens and seconds}.
+    results : {method: what `evaluate` gives, a frame a run}; costs : {method: tokens and seconds}.
     """
 
     rows: RowActivations
     concepts: Sequence[Concept]
     tokens: Mapping[str, Tensor]
     fed: Mapping[str, int]
-    results: dict[str, pd.DataFrame] = field(default_factory=dict)
+    results: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add(
         self, method: str, scores: np.ndarray | Tensor, seconds: float, build_tokens: int,
         forward_tokens: int | None = None,
     ) -> None:  # fmt: skip
-        """A method by its row scores (R, C); forward_tokens: None for the benchmark's rows."""
+        """One more run of a method by its row scores (R, C).
+
+        seconds : of this run; costs hold the mean. forward_tokens : None for the benchmark's rows.
+        """
         fed = self.rows.n_fed if forward_tokens is None else forward_tokens
-        self.results[method] = evaluate(scores, self.concepts)
+        runs = self.results.setdefault(method, [])
+        runs.append(evaluate(scores, self.concepts))
+        before = self.costs[method]["seconds"] * (len(runs) - 1) if len(runs) > 1 else 0.0
         self.costs[method] = {
-            "build tokens": build_tokens, "forward tokens": fed, "seconds": seconds,
+            "build tokens": build_tokens, "forward tokens": fed,
+            "seconds": (before + seconds) / len(runs),
         }  # fmt: skip
 
     def built_on(self, name: str) -> dict[str, int]:
@@ -76,111 +94,117 @@ class Comparison:
         """Row scores (R, C) by the k best features of every concept."""
         return methods.read_all(features, self.concepts, methods.few_features(rule, k))
 
+    def aurocs(self) -> dict[str, np.ndarray]:
+        """{method: (runs, C) AUROC on test rows}."""
+        return {
+            method: np.stack([run.auroc for run in runs]) for method, runs in self.results.items()
+        }
 
-def add_chosen(
+    def frame(self) -> pd.DataFrame:
+        """All results in one table, with the columns method and run (0, 1, …) first."""
+        keys = {(m, i): run for m, runs in self.results.items() for i, run in enumerate(runs)}
+        return pd.concat(keys, names=["method", "run"]).reset_index(level=[0, 1])
+
+
+def add_dictionaries(
     comparison: Comparison,
-    chosen: pd.DataFrame,
-    scores: Sequence[np.ndarray],
-    seconds: Mapping[tuple[str, float], float],
-) -> None:
-    """The chosen configurations; seconds: of building, by (built on, p)."""
-    for method, g in chosen.iterrows():
-        took = seconds[g["built on"], g.p] + g.pooling + g.choosing
-        comparison.add(method, scores[g["at"]], took, **comparison.built_on(g["built on"]))
+    built_on: str,
+    runs: Mapping[str, Sequence[Dictionary]],
+    seconds: Mapping[str, float],
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every run of every kind of dictionary of one text, by each of `configurations.READINGS`.
+
+    A kind chooses its own basis, score, rule and number of regions, by cross-validation of its
+    first run on training rows; the other runs are read in the same way.
+
+    runs, seconds : by kind; of making one run. Returns the choices, as `best_readings` gives them,
+    by (kind, reading).
+    """
+    firsts = {(kind, 0): many[0] for kind, many in runs.items()}
+    grid, scores = try_configurations(comparison.rows, firsts, comparison.concepts, seed=seed)
+    chosen = best_readings(grid).drop(columns="p").rename_axis(["dictionary", "reading"])
+    cost = comparison.built_on(built_on)
+    for (kind, reading), g in chosen.iterrows():
+        took = seconds[kind] + g.pooling + g.choosing
+        comparison.add(named(kind, reading, built_on), scores[g["at"]], took, **cost)
+    for kind, many in runs.items():
+        for d in many[1:]:
+            began = time.perf_counter()
+            readings = chosen.loc[kind]
+            pooled = methods.pool_regions(comparison.rows, d, bases=sorted({*readings.basis}))
+            pooling = time.perf_counter() - began + seconds[kind]
+            for reading, g in readings.iterrows():
+                began = time.perf_counter()
+                found = comparison.read(pooled[g.basis, g.score], g.rule, g.k)
+                took = pooling + time.perf_counter() - began
+                comparison.add(named(kind, reading, built_on), found, took, **cost)
+    return chosen
 
 
-def add_baselines(
+def add_labelled(
     comparison: Comparison, texts: Sequence[str], *, seed: int = 0
-) -> dict[float, float]:
-    """Linear directions, words, and a probe on row means.
+) -> pd.DataFrame:  # fmt: skip
+    """What is fitted to labels: linear directions, probes, words.
 
-    texts : of every row. Returns the cross-validated AUROC of the probe at every strength tried.
+    texts : of every row. Returns the cross-validated AUROC of every probe (rows) at every strength
+    tried (columns); each takes its best.
     """
     rows, concepts = comparison.rows, comparison.concepts
+    folds = methods.training_folds(concepts, seed)
     labelled = int(np.mean([rows.lengths[c.train].sum() for c in concepts]))  # tokens of a concept
+    tried = {}
 
     def add_directions(name, method, began, **options) -> None:
         w = torch.stack([method(rows, c, **options) for c in concepts])
-        scores = methods.direction_scores(rows, w)
+        scores = probes.direction_scores(rows, w)
         comparison.add(name, scores, time.perf_counter() - began, labelled)
 
-    began = time.perf_counter()
-    cv = {s: methods.cross_validate_probe(rows, concepts, s, seed=seed) for s in STRENGTHS}
-    add_directions("linear probe", methods.linear_probe, began, strength=max(cv, key=cv.get))
     for name, method in DIRECTIONS.items():
         add_directions(name, method, time.perf_counter())
     began = time.perf_counter()
-    words = methods.bag_of_words(texts, concepts)
-    comparison.add("bag of words", words, time.perf_counter() - began, 0, forward_tokens=0)
+    tried[PROBE] = {s: probes.cross_validate_probe(rows, folds, s) for s in TOKEN_STRENGTHS}
+    add_directions(PROBE, probes.linear_probe, began, strength=_best(tried[PROBE]))
+    for name, how in ((POOLED_PROBE, "max"), (MEAN_PROBE, "mean")):
+        began = time.perf_counter()
+        vectors = probes.pooled_rows(rows, how)
+        tried[name] = {s: probes.cross_validate_rows(vectors, folds, s) for s in ROW_STRENGTHS}
+        scores = probes.row_probe(vectors, concepts, _best(tried[name]))
+        comparison.add(name, scores, time.perf_counter() - began, labelled)
     began = time.perf_counter()
-    means = methods.row_mean_probe(rows, concepts)
-    took = time.perf_counter() - began
-    comparison.add("probe on row means (not AxBench's)", means, took, labelled)
-    return cv
+    words = probes.bag_of_words(texts, concepts)
+    comparison.add("bag of words", words, time.perf_counter() - began, 0, forward_tokens=0)
+    return pd.DataFrame(tried).sort_index().T
 
 
-def add_random_exemplars(
-    comparison: Comparison, chosen: pd.DataFrame, dictionaries: Dictionaries, n_draws: int
-) -> dict[str, list[float]]:
-    """As many random activations as exemplars, read as the chosen configurations are.
+def _best(tried: Mapping[float, float]) -> float:
+    return max(tried, key=tried.get)
 
-    Results are means over the draws, seeded 0 … n_draws − 1. Returns {method: mean AUROC of every
-    draw}.
+
+def add_topk_sae(
+    comparison: Comparison, built_on: str, latents: int, few: int, *, epochs: int, seed: int = 0
+) -> float:
+    """A TopK SAE trained on the same tokens, its best latent and the `few` best.
+
+    Returns the share of the variance of the first concept's test rows that it explains.
     """
-    pools, found = {}, {}
-    for method, g in chosen.iterrows():
-        key = g["built on"], g.p, g.basis
-        if key not in pools:
-            began = time.perf_counter()
-            d, x = dictionaries[key[:2]], comparison.tokens[key[0]]
-            drawn = (
-                random_dictionary(d, x, seed=i, recount=g.basis == "mean") for i in range(n_draws)
-            )
-            made = [methods.pool_regions(comparison.rows, r, bases=[g.basis]) for r in drawn]
-            pools[key] = made, time.perf_counter() - began
-        pooled, making = pools[key]
+    device, rows, concepts = compute_device(None), comparison.rows, comparison.concepts
+    began = time.perf_counter()
+    sae = train_topk_sae(
+        comparison.tokens[built_on], latents, min(ACTIVE, latents), epochs=epochs, seed=seed,
+        device=device,
+    )  # fmt: skip
+    features = methods.pool_latents(rows, sae)
+    making = time.perf_counter() - began
+    for reading, k in ((ONE, 1), (FEW, few)):
         began = time.perf_counter()
-        features = [one[g.basis, g.score] for one in pooled]
-        draws = [evaluate(comparison.read(f, g.rule, g.k), comparison.concepts) for f in features]
-        seconds = (making + time.perf_counter() - began) / n_draws
-        name = method.replace("EP", "random exemplars")
-        means = {c: np.mean([r[c] for r in draws], axis=0) for c in ("auroc", "hard")}
-        comparison.results[name] = draws[0].assign(**means)
-        comparison.costs[name] = comparison.costs[method] | {
-            "build tokens": int(g.K), "seconds": seconds,
-        }  # fmt: skip
-        found[name] = [float(r.auroc.mean()) for r in draws]
-    return found
-
-
-def add_topk_saes(
-    comparison: Comparison, chosen: pd.DataFrame, *, epochs: int, seed: int = 0
-) -> list[tuple[int, float]]:
-    """TopK SAEs with as many latents as regions, trained on the same tokens as the dictionary.
-
-    Returns for every SAE its latents, and the share of the variance of the first concept's test
-    rows that it explains.
-    """
-    device, latents, made = compute_device(None), {}, []
-    rows, concepts = comparison.rows, comparison.concepts
-    for method, g in chosen.iterrows():
-        built_on, key = g["built on"], (g["built on"], g.p)
-        if key not in latents:
-            began, k = time.perf_counter(), int(g.K)
-            sae = train_topk_sae(
-                comparison.tokens[built_on], k, min(ACTIVE, k), epochs=epochs, seed=seed,
-                device=device,
-            )  # fmt: skip
-            latents[key] = methods.pool_latents(rows, sae), time.perf_counter() - began
-            explained = sae.explained_variance(rows.of(concepts[0].test).to(device))
-            made.append((len(sae), explained))
-        features, making = latents[key]
-        began = time.perf_counter()
-        scores = comparison.read(features, "SAE-A", g.k)
+        scores = comparison.read(features, "SAE-A", k)
         seconds = making + time.perf_counter() - began
-        name = method.replace("EP", "TopK SAE, same tokens").replace("region", "latent")
-        comparison.add(name, scores, seconds, **comparison.built_on(built_on))
-    return made
+        comparison.add(
+            named(SAE, reading, built_on), scores, seconds, **comparison.built_on(built_on)
+        )
+    return float(sae.explained_variance(rows.of(concepts[0].test).to(device)))
 
 
 def add_published_sae(comparison: Comparison, weights: str) -> None:
@@ -196,3 +220,22 @@ def add_published_sae(comparison: Comparison, weights: str) -> None:
     ids = [c.sae_id for c in comparison.concepts]
     if min(ids) >= 0:
         comparison.add("SAE", features.pooled[:, ids], 0.0, 0)
+
+
+def compare_readouts(
+    comparison: Comparison, built_on: str, d: Dictionary, *, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """The scores a token can give a region, `methods.READOUTS`, on one dictionary.
+
+    Each has its own best configuration on training rows. {"Otsu, one region": (1, C) AUROC, …}.
+    """
+    grid, scores = try_configurations(
+        comparison.rows, {(built_on, 0): d}, comparison.concepts, scores=methods.READOUTS, seed=seed
+    )
+    found = {}
+    for score in methods.READOUTS:
+        chosen = best_readings(grid[grid.score == score]).droplevel("built on")
+        for reading in (ONE, FEW):
+            result = evaluate(scores[chosen["at"][reading]], comparison.concepts)
+            found[f"{score}, {reading}"] = result.auroc.to_numpy()[None]
+    return found

@@ -1,8 +1,8 @@
 """Dictionaries for detection, every way to read them, and the choice among these on training rows.
 
 A configuration is: built on which text, percentile, basis, score, selection rule, and how many
-regions are read. All are tried by cross-validation on *training* rows; the best is the headline
-configuration, before a test row is looked at.
+regions are read. All are tried by cross-validation on *training* rows; the best of each text are
+the headline configurations, before a test row is looked at. The published rule is read beside them.
 
 Does not know: models, baselines, tables beyond its own grid.
 """
@@ -21,6 +21,7 @@ from epkit.stats import auroc
 from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.methods import (
     RULES,
+    SCORES,
     Features,
     Folds,
     pool_regions,
@@ -30,11 +31,16 @@ from epkit.studies.axbench.methods import (
 )
 from epkit.studies.axbench.protocol import RowActivations
 
-CORPUS, TRAINING = "corpus", "training text"
+CORPUS, TRAINING = "unrelated text", "own training text"
 """What dictionaries are built on: (a) an unrelated corpus, (b) the training rows, no labels."""
 
-KS = (1, 2, 4, 8)
+KS = (1, 4, 8)
 """Regions read together; with the projection score one alone."""
+
+ONE, FEW, PUBLISHED_RULE = "one region", "few regions", "one by the published rule"
+READINGS = (ONE, FEW, PUBLISHED_RULE)
+"""The best of one region, the best of several, and what the method's first version prescribes: the
+exemplar's cosine, the contrast rule."""
 
 Dictionaries = Mapping[tuple[str, float], Dictionary]
 """{(built on, percentile): dictionary}."""
@@ -66,30 +72,37 @@ def build_dictionaries(
 
 
 def try_configurations(
-    rows: RowActivations, dictionaries: Dictionaries, concepts: Sequence[Concept], *, seed: int = 0
+    rows: RowActivations,
+    dictionaries: Dictionaries,
+    concepts: Sequence[Concept],
+    *,
+    scores: Sequence[str] = SCORES,
+    seed: int = 0,
 ) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Every configuration, one row each, and its row scores (R, C) in the same order.
+
+    scores : of regions, those of `pool_regions`.
 
     Columns: built on, p, K, basis, score, rule, k; cv, mean AUROC over concepts and folds on
     held-out training rows; pooling and choosing, seconds.
     """
     folds = training_folds(concepts, seed)
-    grid, scores = [], []
+    grid, found = [], []
     for (name, p), d in dictionaries.items():
         began = time.perf_counter()
-        pooled = pool_regions(rows, d)
+        pooled = pool_regions(rows, d, scores=scores)
         pooling = time.perf_counter() - began
         for (basis, score), features in pooled.items():
             for rule in RULES:
-                ks = KS if score == "cosine" else KS[:1]
+                ks = KS[:1] if score == "projection" else KS
                 tried = validate_readings(features, concepts, folds, rule, ks)
                 for k, (row_scores, cv, choosing) in zip(ks, tried, strict=True):
-                    scores.append(row_scores)
+                    found.append(row_scores)
                     grid.append({
                         "built on": name, "p": p, "K": len(d), "basis": basis, "score": score,
                         "rule": rule, "k": k, "cv": cv, "pooling": pooling, "choosing": choosing,
                     })  # fmt: skip
-    return pd.DataFrame(grid), scores
+    return pd.DataFrame(grid), found
 
 
 def validate_readings(
@@ -123,14 +136,30 @@ def validate_readings(
     return found
 
 
-def choose_configurations(grid: pd.DataFrame) -> pd.DataFrame:
-    """The best `cv` of the configurations that read one region, and of those that read several.
+def best_readings(grid: pd.DataFrame) -> pd.DataFrame:
+    """The configuration of every reading that does best by `cv`, for each text built on.
 
-    Returns rows of `grid` by method, with the column `at`: the configuration's place in the grid.
+    Returns rows of `grid` by (built on, reading), with the column `at`: the place in the grid.
     """
+    first = (grid.basis == "exemplar") & (grid.score == "cosine") & (grid.rule == "contrast")
+    some = {ONE: grid.k == 1, FEW: grid.k > 1, PUBLISHED_RULE: first & (grid.k == 1)}
     best = {
-        "EP, one region": grid[grid.k == 1].cv.idxmax(),
-        "EP, few regions": grid[grid.k > 1].cv.idxmax(),
+        (name, reading): part.cv.idxmax()
+        for name in grid["built on"].unique()
+        for reading, mask in some.items()
+        if len(part := grid[mask & (grid["built on"] == name)])
     }
-    chosen = grid.loc[[*best.values()]].assign(method=[*best])
-    return chosen.rename_axis("at").reset_index().set_index("method")
+    index = pd.MultiIndex.from_tuples(best, names=["built on", "reading"])
+    chosen = grid.loc[[*best.values()]].drop(columns="built on")
+    return chosen.rename_axis("at").reset_index().set_index(index)
+
+
+def choose_configurations(grid: pd.DataFrame) -> pd.DataFrame:
+    """`best_readings` at each text's best percentile, that of the highest `cv` of one and of few.
+
+    A text has one percentile for all readings: the two best `cv` are added up.
+    """
+    best = grid.assign(several=grid.k > 1).groupby(["built on", "p", "several"]).cv.max()
+    percentile = best.groupby(["built on", "p"]).sum().groupby("built on").idxmax()
+    own = [at in set(percentile) for at in zip(grid["built on"], grid.p, strict=True)]
+    return best_readings(grid[own])

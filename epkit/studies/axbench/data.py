@@ -112,7 +112,8 @@ def load_benchmark(
     if data == "auto":
         data = "concept500" if hub_reachable() else "embedded"
     if data == "embedded":
-        benchmark = Benchmark(EMBEDDED_NAME, *_embedded(n_rows), published=False)
+        tables = _embedded(n_rows, n_concepts)
+        benchmark = Benchmark(EMBEDDED_NAME, *tables, published=False)
     elif data in HUB_SETS:
         tables = [_from_hub(str(data), subset, split) for split in ("train", "test")]
         benchmark = Benchmark(f"AxBench {data} {subset}", *tables, published=True)
@@ -228,11 +229,15 @@ def _check(benchmark: Benchmark) -> None:
 # ---- the embedded stand-in ----------------------------------------------------------------------
 
 
-def _embedded(n_rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and test tables out of the labelled sets; a genre is one set's own."""
+def _embedded(n_rows: int, n_concepts: int | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and test tables out of the labelled sets; a genre is one set's own.
+
+    Only the sets of the first n_concepts are read.
+    """
     parts: dict[str, list[dict]] = {"train": [], "test": []}
+    wanted = [*EMBEDDED.items()][: None if n_concepts is None else max(1, n_concepts)]
     used: set[str] = set()  # two sets of code share licence texts
-    for number, (name, (concept, positive)) in enumerate(EMBEDDED.items()):
+    for number, (name, (concept, positive)) in enumerate(wanted):
         for category, texts in _by_category(name, positive, number).items():
             fresh = [text for text in texts if text not in used]
             for split, chosen in _split(fresh, category, n_rows).items():

@@ -28,7 +28,6 @@ from torch import Tensor
 from epkit.lm.activations import ActivationStream
 from epkit.lm.models import LanguageModel
 from epkit.lm.store import cached
-from epkit.stats import bootstrap_mean
 from epkit.studies.axbench.data import Benchmark, Concept
 
 BLOCK_TOKENS = 4096
@@ -211,20 +210,3 @@ def evaluate(scores: Tensor | np.ndarray, concepts: Sequence[Concept]) -> pd.Dat
             "hard": hard_negative_accuracy(test, concept.test_labels, hard),
         })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def summarise(results: dict[str, pd.DataFrame], costs: dict[str, dict] | None = None):
-    """One row per method: mean AUROC with its 95 % interval over concepts, hard-negative accuracy.
-
-    results : {method: what `evaluate` gave}; costs : {method: further columns}, such as tokens and
-    seconds.
-    """
-    rows = []
-    for method, result in results.items():
-        interval = bootstrap_mean(result.auroc.to_numpy())
-        rows.append({
-            "method": method, "AUROC": interval.value, "low": interval.low,
-            "high": interval.high, "hard negatives": result.hard.mean(),
-            **(costs or {}).get(method, {}),
-        })  # fmt: skip
-    return pd.DataFrame(rows).set_index("method")

@@ -1,32 +1,66 @@
-"""What was found, as tables and sentences; results kept as files and read again.
+"""What was found, as tables: settings, baselines, dictionaries at equal K, readouts.
 
-Does not know: how scores came about; activations, but for the author's own scoring.
+AUROCs come as {method: (runs, C)}. Every interval resamples concepts *and* runs (orders, seeds,
+draws), independently of each other; a difference is of the same concepts. "detectable" is the least
+true difference that an interval of that width would have shown (power .8).
+
+Does not know: how scores came about; activations, but for the author's own scoring; files.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from epkit.stats import bootstrap_difference
-from epkit.studies.axbench.configurations import CORPUS, TRAINING, Dictionaries
+from epkit.stats import Interval, bootstrap_pairs, minimum_detectable
+from epkit.studies.axbench.comparison import (
+    DIFFMEAN,
+    LABELLED,
+    POOLED_PROBE,
+    PROBE,
+    SAE,
+    named,
+)
+from epkit.studies.axbench.configurations import (
+    CORPUS,
+    FEW,
+    ONE,
+    READINGS,
+    TRAINING,
+    Dictionaries,
+)
 from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.methods import few_features, pool_regions, read_all
 from epkit.studies.axbench.protocol import RowActivations, evaluate
+from epkit.studies.axbench.rivals import DRAWN, EP, KINDS
 
-PAIRS = [
-    ("EP, one region", "DiffMean"), ("EP, one region", "random exemplars, one region"),
-    ("EP, one region", "TopK SAE, same tokens, one latent"),
-    ("EP, few regions", "linear probe"), ("EP, few regions", "random exemplars, few regions"),
-    ("EP, few regions", "TopK SAE, same tokens, few latents"),
-]  # fmt: skip
-"""Methods that are compared on the same concepts."""
+TEXTS = (CORPUS, TRAINING)
+BETTER, WORSE, OPEN = "better", "worse", "no difference shown"
+AGAINST = ((ONE, DIFFMEAN), (ONE, PROBE), (FEW, PROBE), (FEW, POOLED_PROBE), (ONE, SAE), (FEW, SAE))
+"""What EP's readings are compared with: fitted to tokens' labels, to rows, or not at all (SAE)."""
 
-CONFIGURATION = ["built on", "p", "K", "basis", "score", "rule", "k"]
-SECONDS = ["pooling", "choosing"]
-KINDS = ("methods", "concepts", "grid")
+Aurocs = Mapping[str, np.ndarray]
+
+
+def mean_over(aurocs: np.ndarray) -> Interval:
+    """Mean of (runs, C) AUROCs, resampling both."""
+    return bootstrap_pairs(aurocs, draws=10_000)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> Interval:
+    """Mean of a (runs, C) less that of b (other runs, C), resampling concepts and both's runs."""
+    return bootstrap_pairs([2 * a, -2 * b], draws=10_000)
+
+
+def judged(interval: Interval) -> str:
+    """What a difference shows, by whether its interval holds zero."""
+    return BETTER if interval.low > 0 else WORSE if interval.high < 0 else OPEN
+
+
+def with_sign(interval: Interval) -> str:
+    """A difference as text."""
+    return f"{interval:+.3f}"
 
 
 def concept_table(concepts: Iterable[Concept], texts: Sequence[str]) -> pd.DataFrame:
@@ -70,20 +104,116 @@ def configuration_table(grid: pd.DataFrame, columns: Sequence[str]) -> pd.DataFr
     return grid.pivot_table(index=["built on", "p", "K"], columns=list(columns), values="AUROC")
 
 
-def paired_differences(aurocs: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Mean difference over the same concepts of every pair of `PAIRS`, with its 95 % interval.
+def score_rows(
+    aurocs: Aurocs, hard: Mapping[str, float], costs: Mapping[str, Mapping[str, float]]
+) -> pd.DataFrame:
+    """A row a method, the best first: AUROC with its interval, runs, hard negatives, costs.
 
-    aurocs : {method: (C,)}.
+    hard : mean accuracy on hard negatives.
     """
-    lines = []
-    for a, b in PAIRS:
-        i = bootstrap_difference(aurocs[a], aurocs[b])
-        says = "better" if i.low > 0 else "worse" if i.high < 0 else "no difference shown"
-        lines.append({
-            "": a, "against": b, "difference": i.value, "low": i.low, "high": i.high,
-            "verdict": says,
-        })  # fmt: skip
-    return pd.DataFrame(lines).set_index("")
+    rows = [
+        {
+            "method": m, "AUROC": mean_over(found), "runs": len(found), "hard negatives": hard[m],
+            **costs[m],
+        }
+        for m, found in aurocs.items()
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).set_index("method")
+    return table.sort_values("AUROC", key=lambda column: column.map(lambda i: -i.value))
+
+
+def settings_table(aurocs: Aurocs) -> pd.DataFrame:
+    """EP against random exemplars at equal K: a row per text and reading that were measured."""
+    rows = []
+    for text in TEXTS:
+        for reading in READINGS:
+            names = [named(kind, reading, text) for kind in (EP, DRAWN)]
+            if not aurocs.keys() >= {*names}:
+                continue
+            own, drawn = (aurocs[name] for name in names)
+            gain = difference(own, drawn)
+            rows.append({
+                "built on": text, "reading": reading, "EP": mean_over(own),
+                "random exemplars": mean_over(drawn), "difference": gain,
+                "detectable": minimum_detectable(gain), "EP is": judged(gain),
+            })  # fmt: skip
+    return pd.DataFrame(rows).set_index(["built on", "reading"])
+
+
+def equal_table(aurocs: Aurocs, text: str) -> pd.DataFrame:
+    """Every kind of dictionary of one text at equal K, by its own best reading of one and of few.
+
+    Columns: runs, AUROC, spread of runs (their standard deviation), against random exemplars,
+    detectable, verdict.
+    """
+    rows = []
+    for reading in (ONE, FEW):
+        drawn = aurocs[named(DRAWN, reading, text)]
+        for kind in KINDS:
+            found = aurocs[named(kind, reading, text)]
+            each = found.mean(1)
+            gain = difference(found, drawn) if kind != DRAWN else None
+            rows.append({
+                "reading": reading, "dictionary": kind, "runs": len(found),
+                "AUROC": mean_over(found),
+                "spread of runs": each.std(ddof=1) if len(each) > 1 else np.nan,
+                "against random": gain,
+                "detectable": minimum_detectable(gain) if gain else np.nan,
+                "it is": judged(gain) if gain else "the control",
+            })  # fmt: skip
+    return pd.DataFrame(rows).set_index(["reading", "dictionary"])
+
+
+def against_table(aurocs: Aurocs) -> pd.DataFrame:
+    """EP against what is fitted to labels and against an SAE, in both settings.
+
+    Indexed by (built on, reading, against), for what was measured.
+    """
+    rows = []
+    for text in TEXTS:
+        for reading, other in AGAINST:
+            own = named(EP, reading, text)
+            name = other if other in LABELLED else named(other, reading, text)
+            if not aurocs.keys() >= {own, name}:
+                continue
+            gain = difference(aurocs[own], aurocs[name])
+            rows.append({
+                "built on": text, "reading": reading, "against": other,
+                "its AUROC": aurocs[name].mean(), "difference": gain,
+                "detectable": minimum_detectable(gain), "EP is": judged(gain),
+            })  # fmt: skip
+    return pd.DataFrame(rows).set_index(["built on", "reading", "against"])
+
+
+def readout_table(found: Mapping[str, Aurocs]) -> pd.DataFrame:
+    """Otsu and least squares against the cosine: `comparison.compare_readouts` of every text.
+
+    Indexed by (built on, reading, score).
+    """
+    rows = []
+    for text, aurocs in found.items():
+        for reading in (ONE, FEW):
+            for score in ("Otsu", "least squares"):
+                own, cosine = (aurocs[f"{s}, {reading}"] for s in (score, "cosine"))
+                gain = difference(own, cosine)
+                rows.append({
+                    "built on": text, "reading": reading, "score": score, "AUROC": own.mean(),
+                    "cosine": cosine.mean(), "difference": gain,
+                    "detectable": minimum_detectable(gain), "it is": judged(gain),
+                })  # fmt: skip
+    return pd.DataFrame(rows).set_index(["built on", "reading", "score"])
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with its intervals as text: differences with their sign."""
+    signs = {"difference", "against random"}
+
+    def text(column: str, value: object) -> object:
+        if not isinstance(value, Interval):
+            return value
+        return with_sign(value) if column in signs else str(value)
+
+    return table.apply(lambda column: column.map(lambda v: text(column.name, v)))
 
 
 def author_scoring(
@@ -113,67 +243,3 @@ def author_scoring(
             })  # fmt: skip
     table = pd.DataFrame(lines).set_index(["built on", "basis", "rule"])
     return table.rename_axis(columns="scoring").sort_index()
-
-
-def compared_lines(where: str, pairs: pd.DataFrame, aurocs: pd.Series) -> list[str]:
-    """Every pair of `paired_differences` as a line, under a heading; aurocs: means by method."""
-    return [f"{where}:"] + [
-        f"  {a} {aurocs[a]:.3f} against {row.against} {aurocs[row.against]:.3f}: "
-        f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}], {row.verdict}"
-        for a, row in pairs.iterrows()
-    ]
-
-
-def detection_verdict(grid: pd.DataFrame, concepts: Iterable[Concept]) -> list[str]:
-    """Which text to build on, by cross-validation, and how far the comparison goes."""
-    one, few = (part.groupby("built on").cv.max() for part in (grid[grid.k == 1], grid[grid.k > 1]))
-    least = min(int(c.train_labels.sum()) for c in concepts)
-    return [
-        f"Cross-validated, the unrelated corpus against the benchmark's own text: "
-        f"{one[CORPUS]:.3f} against {one[TRAINING]:.3f} for one region, {few[CORPUS]:.3f} against "
-        f"{few[TRAINING]:.3f} for few.",
-        "Where an interval holds zero, nothing is shown either way. Where random exemplars at "
-        "equal K do about as well, it is the cosine to many real activations that detects, and the "
-        "partition adds what the difference says and no more.",
-        "Caveat: AxBench's positives and negatives come from different writers, so what tells "
-        f"writers apart scores well too. Here a concept has {least} positive training texts or "
-        "more; with few, a concept can be near chance for every method.",
-    ]
-
-
-# ---- files --------------------------------------------------------------------------------------
-
-
-def write_results(
-    folder: str | Path,
-    about: Mapping[str, object],
-    table: pd.DataFrame,
-    chosen: pd.DataFrame,
-    results: Mapping[str, pd.DataFrame],
-    grid: pd.DataFrame,
-) -> None:
-    """Three tables of a run as CSV: by method, by concept, by configuration.
-
-    about : columns that all have, "benchmark" among them, which names the files.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    label = str(about["benchmark"]).lower().replace(" ", "_").replace("/", "_")
-    said = {m: ", ".join(f"{k} {row[k]}" for k in CONFIGURATION) for m, row in chosen.iterrows()}
-    methods = table.round(4).reset_index().assign(**about)
-    methods = methods.assign(configuration=methods.method.map(said))
-    concepts = pd.concat([r.round(5).assign(method=m, **about) for m, r in results.items()])
-    grid = grid.drop(columns=SECONDS).round(5).assign(**about)
-    for kind, frame in zip(KINDS, (methods, concepts, grid), strict=True):
-        frame.to_csv(folder / f"{label}_{kind}.csv", index=False)
-
-
-def read_results(folder: str | Path, pattern: str) -> dict[str, list[pd.DataFrame]]:
-    """What `write_results` wrote of the runs whose label matches: {kind: a table per run}."""
-    return {
-        kind: [
-            pd.read_csv(path)
-            for path in sorted(Path(folder).glob(f"{pattern}_{kind}.csv"), reverse=True)
-        ]
-        for kind in KINDS
-    }

@@ -12,8 +12,13 @@ import epkit
 from epkit.stats import auroc
 from epkit.studies.axbench.configurations import (
     CORPUS,
+    FEW,
     KS,
+    ONE,
+    PUBLISHED_RULE,
+    READINGS,
     TRAINING,
+    best_readings,
     build_dictionaries,
     choose_configurations,
     try_configurations,
@@ -52,6 +57,14 @@ def test_dictionaries_are_partitions_by_one_calibration_of_each_text(data):
         expected = epkit.partition(x, [p], calibration=cal, recount=False)[p]
         assert d.threshold == cal.thresholds[p]
         assert torch.equal(d.exemplars, expected.exemplars)
+
+
+def test_readouts_are_tried_with_one_region_and_with_several(data, dictionaries):
+    rows, concepts = data
+    only = {(CORPUS, 20): dictionaries[CORPUS, 20]}
+    grid, _ = try_configurations(rows, only, concepts, scores=["Otsu"])
+    assert len(grid) == 2 * 2 * len(KS)
+    assert set(grid.score) == {"Otsu"}
 
 
 def test_the_grid_holds_every_configuration_with_the_scores_of_its_reading(data, dictionaries):
@@ -98,8 +111,37 @@ def test_noise_is_at_chance():
     assert np.mean(test) == pytest.approx(0.5, abs=0.15)
 
 
-def test_the_choice_is_the_best_of_one_and_the_best_of_several():
-    grid = pd.DataFrame({"k": [1, 2, 1, 8], "cv": [0.6, 0.9, 0.7, 0.8], "K": [5, 5, 9, 9]})
-    chosen = choose_configurations(grid)
-    assert chosen["at"].to_dict() == {"EP, one region": 2, "EP, few regions": 1}
-    assert chosen.K.tolist() == [9, 5]
+@pytest.fixture
+def made_up():
+    """Two texts, two percentiles, exemplar and mean; (score, rule) told by hand."""
+    rows = []
+    for text, p, cvs in (
+        (CORPUS, 1, (0.60, 0.90, 0.50)),  # one, few, published rule
+        (CORPUS, 4, (0.70, 0.75, 0.65)),
+        (TRAINING, 1, (0.60, 0.70, 0.55)),
+        (TRAINING, 4, (0.80, 0.65, 0.50)),
+    ):
+        kinds = (("mean", "SAE-A", 1), ("mean", "SAE-A", 8), ("exemplar", "contrast", 1))
+        rows += [
+            {"built on": text, "p": p, "basis": b, "score": "cosine", "rule": r, "k": k, "cv": cv}
+            for (b, r, k), cv in zip(kinds, cvs, strict=True)
+        ]
+    return pd.DataFrame(rows)
+
+
+def test_every_text_has_the_percentile_whose_two_best_add_up_to_most(made_up):
+    chosen = choose_configurations(made_up)
+    assert chosen.p.to_dict() == {
+        (text, reading): p for text, p in ((CORPUS, 1), (TRAINING, 4)) for reading in READINGS
+    }
+    assert chosen.loc[CORPUS, "at"].tolist() == [0, 1, 2]
+    assert chosen.loc[TRAINING, "at"].tolist() == [9, 10, 11]
+
+
+def test_the_best_of_one_of_several_and_of_the_published_rule(made_up):
+    best = best_readings(made_up)
+    assert best.loc[CORPUS].cv.to_dict() == {ONE: 0.7, FEW: 0.9, PUBLISHED_RULE: 0.65}
+    assert best.loc[(CORPUS, PUBLISHED_RULE), "basis"] == "exemplar"
+    assert best.loc[(TRAINING, FEW), "k"] == 8
+    alone = best_readings(made_up[made_up.basis == "mean"])
+    assert PUBLISHED_RULE not in alone.index.get_level_values("reading")

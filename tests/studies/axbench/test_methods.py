@@ -1,4 +1,4 @@
-"""Detectors on toys: rules by hand, training rows alone, every method finds what is planted."""
+"""Regions and latents on toys: rules by hand, training rows alone, what is planted is found."""
 
 from dataclasses import replace
 
@@ -6,28 +6,24 @@ import numpy as np
 import pytest
 import torch
 from axbench_examples import planted
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from epkit import LeaderClustering, calibrate
+from epkit import LeaderClustering, calibrate, readouts
 from epkit.share.sae import SparseAutoencoder
 from epkit.stats import auroc
-from epkit.studies.axbench.data import Concept
 from epkit.studies.axbench.methods import (
+    READOUTS,
     Features,
-    bag_of_words,
-    cross_validate_probe,
-    difference_of_means,
-    direction_scores,
     few_features,
-    lat,
-    linear_probe,
     pool_latents,
     pool_regions,
-    principal_component,
     rank_features,
     read_all,
-    row_mean_probe,
+    read_best,
 )
-from epkit.studies.axbench.protocol import evaluate, max_pool
+from epkit.studies.axbench.protocol import evaluate
 
 LABELS = np.array([True, True, False, False])
 
@@ -86,6 +82,21 @@ def test_the_choice_sees_training_rows_alone(data, dictionary):
             np.testing.assert_array_equal(read_all(spoilt, concepts, reading)[train], honest)
 
 
+def test_several_features_are_standardised_and_combined_by_logistic_regression():
+    rng = np.random.default_rng(0)
+    pooled = rng.normal(size=(60, 5)) * [1, 100, 0.01, 1, 1] + 7
+    pooled[:, 4] = 3  # says nothing
+    rows, labels = np.arange(30), pooled[:30, 1] + rng.normal(size=30) * 50 > 7
+    found = read_best(
+        Features(pooled, pooled, np.ones(60)), np.array([1, 2, 4, 0]), 3, rows, labels
+    )
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    wanted = model.fit(pooled[np.ix_(rows, [1, 2, 4])], labels).decision_function(
+        pooled[:, [1, 2, 4]]
+    )
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
 # ---- pooling ------------------------------------------------------------------------------------
 
 
@@ -106,6 +117,23 @@ def test_pooled_regions_are_maxima_of_the_dictionarys_own_distances(data, dictio
     np.testing.assert_allclose(  # the contrast rule compares cosines under either score
         pooled["mean", "projection"].mean(rows), pooled["mean", "cosine"].mean(rows)
     )
+
+
+@pytest.mark.parametrize("basis", ["exemplar", "mean"])
+def test_pooled_readouts_are_maxima_of_the_kits_own(data, dictionary, basis):
+    activations, _ = data
+    pooled = pool_regions(activations, dictionary, bases=[basis], scores=READOUTS)
+    assert list(pooled) == [(basis, score) for score in READOUTS]
+    x = activations.of([7])
+    for score, readout in (
+        ("cosine", readouts.cosine(dictionary, x, basis)),
+        ("Otsu", readouts.otsu_cut(dictionary, x, basis).to_dense()),
+        ("least squares", readouts.least_squares(dictionary, x, basis=basis).to_dense()),
+    ):
+        found = pooled[basis, score].pooled[7]
+        np.testing.assert_allclose(found, readout.amax(0), atol=1e-4)
+    several = pool_regions(activations, dictionary)[basis, "cosine"].pooled
+    np.testing.assert_array_equal(pooled[basis, "cosine"].pooled, several)
 
 
 def test_published_scoring_is_raw_uncentred_and_rounded(data, dictionary):
@@ -141,65 +169,11 @@ def test_pooled_latents_are_maxima_of_the_saes_code(data):
 
 @pytest.mark.parametrize("rule", ["contrast", "SAE-A"])
 @pytest.mark.parametrize(
-    "key", [(b, s) for b in ("exemplar", "mean") for s in ("cosine", "projection")]
+    "key", [(b, s) for b in ("exemplar", "mean") for s in ("projection", *READOUTS)]
 )
 def test_regions_find_planted_concepts(data, dictionary, rule, key):
     activations, concepts = data
-    features = pool_regions(activations, dictionary)[key]
+    features = pool_regions(activations, dictionary, scores=key[1:])[key]
     assert evaluate(read_all(features, concepts, few_features(rule, 1)), concepts).auroc.min() > 0.9
     few = read_all(features, concepts, few_features(rule, 4))
     assert evaluate(few, concepts).auroc.min() > 0.9
-
-
-@pytest.mark.parametrize("method", [difference_of_means, linear_probe, principal_component, lat])
-def test_directions_find_planted_concepts(data, method):
-    activations, concepts = data
-    directions = torch.stack([method(activations, c) for c in concepts])
-    torch.testing.assert_close(directions.norm(dim=1), torch.ones(2))
-    assert evaluate(direction_scores(activations, directions), concepts).auroc.min() > 0.9
-
-
-def test_difference_of_means_by_hand(data):
-    activations, concepts = data
-    c = concepts[1]
-    apart = activations.of(c.train[c.train_labels]).mean(0) - activations.of(
-        c.train[~c.train_labels]
-    ).mean(0)
-    torch.testing.assert_close(difference_of_means(activations, c), apart / apart.norm())
-
-
-def test_components_point_to_the_positives(data):
-    activations, concepts = data
-    for method in (principal_component, lat):
-        w = method(activations, concepts[0])
-        rows = max_pool(activations, lambda x, w=w: x @ w[:, None], concepts[0].train)
-        assert auroc(rows.numpy(), concepts[0].train_labels)[0] > 0.5
-
-
-def test_the_probes_cross_validation_sees_held_out_training_rows(data):
-    activations, concepts = data
-    assert cross_validate_probe(activations, concepts, 0.1) > 0.9
-    rng = np.random.default_rng(0)
-    shuffled = [replace(c, train_labels=rng.permutation(c.train_labels)) for c in concepts]
-    assert cross_validate_probe(activations, shuffled, 0.1) == pytest.approx(0.5, abs=0.2)
-
-
-def test_lat_is_seeded(data):
-    activations, concepts = data
-    assert torch.equal(lat(activations, concepts[0]), lat(activations, concepts[0], seed=0))
-
-
-def test_row_means_find_planted_concepts(data):
-    assert evaluate(row_mean_probe(*data), data[1]).auroc.min() > 0.9
-
-
-def test_words_alone_find_words():
-    rng = np.random.default_rng(0)
-    labels = np.arange(40) % 2 == 0
-    texts = [" ".join(rng.choice(list("pqrs"), 3)) + (" cat" if y else "") for y in labels]
-    texts = [t.replace("p", "dog").replace("q", "bird").replace("r", "fish") for t in texts]
-    c = Concept(
-        0, "cats", "text", np.arange(20), labels[:20], np.arange(20, 40), labels[20:],
-        np.array([], int),
-    )  # fmt: skip
-    assert evaluate(bag_of_words(texts, [c]), [c]).auroc.tolist() == [1.0]

@@ -1,51 +1,101 @@
-"""Tables and sentences of concept detection on made-up numbers; files there and back."""
+"""Tables of concept detection on made-up numbers."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from axbench_examples import planted
+from axbench_examples import aurocs, planted
 
 import epkit
+from epkit.stats import Interval, minimum_detectable
 from epkit.studies.axbench import tables
+from epkit.studies.axbench.comparison import LABELLED, named
 from epkit.studies.axbench.configurations import (
     CORPUS,
+    FEW,
+    ONE,
+    READINGS,
     TRAINING,
-    choose_configurations,
     try_configurations,
 )
 from epkit.studies.axbench.methods import few_features, pool_regions, read_all
 from epkit.studies.axbench.protocol import evaluate
-from epkit.studies.axbench.tables import PAIRS
+from epkit.studies.axbench.rivals import DRAWN, EP, KINDS, KMEANS
 
-METHODS = sorted({method for pair in PAIRS for method in pair})
-
-
-def aurocs(**changes):
-    """Methods with the same AUROC of every concept, but for those named in `changes`."""
-    same = np.array([0.6, 0.7, 0.8, 0.9])
-    return {m: same + changes.get(m.split(",")[0].replace(" ", "_"), 0) for m in METHODS}
+SHIFTS = [(-0.1, "better"), (0.1, "worse"), (0.0, "no difference shown")]
 
 
-@pytest.mark.parametrize(
-    ("shift", "verdict"), [(-0.1, "better"), (0.05, "worse"), (0.0, "no difference shown")]
-)
-def test_a_pair_is_judged_by_its_interval(shift, verdict):
-    pairs = tables.paired_differences(aurocs(DiffMean=shift))
-    assert [(a, row.against) for a, row in pairs.iterrows()] == PAIRS
-    assert pairs.verdict.tolist() == [verdict] + ["no difference shown"] * 5
-    assert pairs.difference.tolist() == pytest.approx([-shift] + [0] * 5)
+def test_intervals_resample_concepts_and_runs():
+    concepts = np.array([[0.68, 0.7, 0.72]])
+    alone = tables.mean_over(concepts)
+    runs = np.vstack([concepts - 0.1, concepts, concepts + 0.1])
+    both = tables.mean_over(runs)
+    assert alone.value == pytest.approx(0.7) == both.value
+    assert both.high - both.low > alone.high - alone.low + 0.01
+    same = tables.difference(concepts, concepts)
+    assert tuple(same) == pytest.approx((0, 0, 0))  # the same concepts on both sides
+    other = tables.difference(runs, concepts)
+    assert other.value == pytest.approx(0)
+    assert other.low < -0.02 < 0.02 < other.high  # the runs of one side are resampled
 
 
-def test_pairs_as_lines():
-    found = aurocs(DiffMean=-0.1)
-    lines = tables.compared_lines(
-        "here", tables.paired_differences(found), pd.DataFrame(found).mean()
-    )
-    assert lines[:2] == [
-        "here:",
-        "  EP, one region 0.750 against DiffMean 0.650: +0.100 [+0.100, +0.100], better",
-    ]
-    assert len(lines) == 1 + len(PAIRS)
+@pytest.mark.parametrize(("shift", "verdict"), SHIFTS)
+def test_both_settings_stand_beside_random_exemplars(shift, verdict):
+    table = tables.settings_table(aurocs([EP, DRAWN], random_exemplars=shift))
+    assert list(table.index) == [(t, r) for t in (CORPUS, TRAINING) for r in READINGS]
+    assert set(table["EP is"]) == {verdict}
+    row = table.loc[(CORPUS, ONE)]
+    assert row.EP.value == pytest.approx(0.741)
+    assert row.difference.value == pytest.approx(-shift - 0.001)
+    assert row.detectable == minimum_detectable(row.difference)
+
+
+@pytest.mark.parametrize(("shift", "verdict"), SHIFTS)
+def test_kinds_of_dictionary_stand_beside_random_exemplars(shift, verdict):
+    table = tables.equal_table(aurocs(KINDS, random_exemplars=shift), CORPUS)
+    assert list(table.index) == [(r, k) for r in (ONE, FEW) for k in KINDS]
+    assert set(table.drop(index=DRAWN, level=1)["it is"]) == {verdict}
+    assert set(table.xs(DRAWN, level=1)["it is"]) == {"the control"}
+    assert table.loc[(ONE, KMEANS), "spread of runs"] == pytest.approx(0.001)
+    assert table.runs.tolist() == [3, 3, 3, 3, 5] * 2
+
+
+@pytest.mark.parametrize(("shift", "verdict"), SHIFTS)
+def test_what_is_fitted_to_labels_is_compared_where_it_was_measured(shift, verdict):
+    found = aurocs([EP], DiffMean=shift, linear_probe=shift, probe_on_max_pooled_rows=shift)
+    table = tables.against_table(found)
+    pairs = [(r, m) for r, m in tables.AGAINST if m in LABELLED]
+    assert list(table.index) == [(t, *pair) for t in (CORPUS, TRAINING) for pair in pairs]
+    assert set(table["EP is"]) == {verdict}
+    sae = {named(tables.SAE, ONE, TRAINING): found["DiffMean"]}
+    assert (TRAINING, ONE, tables.SAE) in tables.against_table(found | sae).index
+
+
+def test_readouts_stand_beside_the_cosine():
+    cosine, better = np.array([[0.6, 0.7]]), np.array([[0.8, 0.9]])
+    found = {
+        f"{score}, {reading}": better if score == "Otsu" else cosine
+        for score in ("cosine", "Otsu", "least squares") for reading in (ONE, FEW)
+    }  # fmt: skip
+    table = tables.readout_table({CORPUS: found})
+    assert set(table.xs("Otsu", level="score")["it is"]) == {"better"}
+    assert set(table.xs("least squares", level="score")["it is"]) == {"no difference shown"}
+    assert table.loc[(CORPUS, ONE, "Otsu"), "AUROC"] == pytest.approx(0.85)
+
+
+def test_methods_are_sorted_and_stand_with_their_costs():
+    found = {"a": np.array([[0.6, 0.7]]), "b": np.array([[0.8, 0.9], [0.6, 0.9]])}
+    costs = {method: {"seconds": 1.0} for method in found}
+    table = tables.score_rows(found, {"a": 0.5, "b": 0.4}, costs)
+    assert list(table.index) == ["b", "a"]
+    assert table.runs.tolist() == [2, 1]
+    assert table.AUROC["b"].value == pytest.approx(0.8)
+    assert list(table) == ["AUROC", "runs", "hard negatives", "seconds"]
+
+
+def test_intervals_are_shown_as_text_differences_with_their_sign():
+    i = Interval(0.01, -0.02, 0.04)
+    table = tables.as_text(pd.DataFrame({"AUROC": [i], "difference": [i], "n": [3]}))
+    assert table.loc[0].tolist() == ["0.010 [-0.020, 0.040]", "+0.010 [-0.020, +0.040]", 3]
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +125,6 @@ def test_the_authors_scoring_stands_beside_ours(data, known):
         assert table.loc[(TRAINING, "mean", "SAE-A"), column] == expected
 
 
-def test_the_verdict_compares_the_texts_and_says_how_few_positives(data):
-    grid = pd.DataFrame({
-        "built on": [CORPUS, TRAINING] * 2, "k": [1, 1, 2, 8], "cv": [0.7, 0.8, 0.75, 0.85],
-    })  # fmt: skip
-    texts, *_, caveat = tables.detection_verdict(grid, data[1])
-    assert texts.endswith("0.700 against 0.800 for one region, 0.750 against 0.850 for few.")
-    assert "a concept has 10 positive training texts or more" in caveat
-
-
 def test_what_is_to_be_detected_and_what_was_built(data, known):
     rows, concepts = data
     texts = [f"text {i} " + "x" * 100 for i in range(rows.n_rows)]
@@ -105,23 +146,3 @@ def test_scores_are_shown_with_three_decimals_and_names_escaped():
         assert f">{shown}<" in html
     assert "<b>" not in html
     assert "0.500" in tables.score_table(pd.DataFrame({"a": [0.5]}), "no costs").to_html()
-
-
-def test_results_come_back_as_they_were_written(tmp_path, known):
-    grid = known[1]
-    chosen = choose_configurations(grid)
-    table = pd.DataFrame({"AUROC": [0.712345, 0.6]}, index=["EP, one region", "DiffMean"])
-    results = {m: pd.DataFrame({"concept": [0], "auroc": [0.5]}) for m in table.index}
-    about = {"benchmark": "A/B c", "model": "m", "layer": 3}
-    table = table.rename_axis("method")
-    tables.write_results(tmp_path / "new", about, table, chosen, results, grid)
-    found = tables.read_results(tmp_path / "new", "a_b_*")
-    assert {kind: len(frames) for kind, frames in found.items()} == dict.fromkeys(found, 1)
-    (methods,), (concepts,), (configurations,) = found.values()
-    assert methods.AUROC.tolist() == [0.7123, 0.6]
-    assert methods.configuration[0].startswith(f"built on {chosen['built on'].iloc[0]}, p 30, K ")
-    assert methods.configuration.isna().tolist() == [False, True]
-    assert concepts.method.tolist() == list(table.index)
-    assert len(configurations) == len(grid)
-    assert not {"pooling", "choosing"} & set(configurations)
-    assert tables.read_results(tmp_path, "nothing") == {k: [] for k in found}
