@@ -531,7 +531,7 @@ def test_growth_of_far_directions(far):
         growth.grow(u[order], cal, 2)
     orders.document_blocks(document, 2, 50)
     orders.revisited(document, document // 2)
-    recurrence.document_halves(document)
+    recurrence.disjoint_pairs(document, 2)
 
 
 def test_leaders_by_euclidean_distance(far):
