@@ -5,7 +5,7 @@
    (seeds), *ITDA* (orders) and *random exemplars* (draws); see `epkit.controls`.
 2. `compare_alternatives`: runs of a part with one another, and with those of the other part.
 3. `stability_table`: what comes again by kind, with its difference from random exemplars;
-   `stability_rows`, `keep_rows`: the same as the table over all notebooks keeps it.
+   `stability_rows`: the same as the table over all notebooks keeps it.
 
 Intervals are Student's over pairs of parts. No document is in two parts (`disjoint_pairs`), so the
 pairs are independent given what all share: centre, θ and the held-out activations. Resampling
@@ -15,8 +15,6 @@ generalization error).
 
 Does not know: models, tokens, how concepts are detected.
 """
-
-from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
@@ -139,19 +137,3 @@ def stability_rows(table: pd.DataFrame, compared: pd.DataFrame, setting: str) ->
                 "setting": setting,
             })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def keep_rows(rows: pd.DataFrame, path: str | Path) -> None:
-    """Write rows to a CSV file, three decimals, in the place of rows with their criteria."""
-    rows = rows.map(_text)
-    if Path(path).exists():
-        old = pd.read_csv(path, dtype=str, keep_default_na=False)
-        old = old[~old.criterion.isin(rows.criterion)]
-        rows = pd.concat([old, rows])
-    rows.to_csv(path, index=False)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.3f}"
-    return str(value)

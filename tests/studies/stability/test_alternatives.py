@@ -9,6 +9,7 @@ from conftest import mixture
 from epkit import calibrate, random_dictionary
 from epkit.controls import itda_dictionary, kmeans_dictionary
 from epkit.matching import adjusted_mutual_information
+from epkit.plots.criteria import record_criteria
 from epkit.stats import minimum_detectable, t_interval
 from epkit.studies.stability.alternatives import (
     AGAIN,
@@ -24,7 +25,6 @@ from epkit.studies.stability.alternatives import (
     alternatives,
     compare_alternatives,
     gain_over,
-    keep_rows,
     stability_rows,
     stability_table,
 )
@@ -129,22 +129,10 @@ def test_rows_of_the_common_table():
     assert rows.detectable[2] == pytest.approx(half)
 
 
-def test_rows_are_kept_in_the_place_of_their_own_criteria_alone(tmp_path):
+def test_rows_stand_in_the_table_over_all_notebooks(tmp_path):
     path = tmp_path / "dictionaries.csv"
-    head = "criterion,dictionary,value,low,high,detectable,setting\n"
-    others = 'within θ,EP,0.989,0.986,0.991,0.003,"01: a, b"\nwithin θ,k-means,0.970,0.9,1.0,,c\n'
-    path.write_text(f"{head}stability,EP,0.1,0.1,0.1,,old\n{others}", encoding="utf-8")
     compared = made_up(EP=OWN, random_exemplars=CONTROL)
     rows = stability_rows(stability_table(compared), compared, "here, now")
-    keep_rows(rows, path)
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    assert "".join(lines[:3]) == head + others
-    assert lines[3].startswith("stability,EP,0.500,0.252,0.748,")
-    assert lines[4].startswith("stability,random exemplars,0.400,")
-    assert ',,"here, now"' in lines[4]
-    assert len(lines) == 7
-    again = path.read_bytes()
-    keep_rows(rows, path)
-    assert path.read_bytes() == again
-    keep_rows(rows, tmp_path / "new.csv")
-    assert (tmp_path / "new.csv").read_text(encoding="utf-8").splitlines()[0] == head.strip()
+    kept = record_criteria(path, rows)
+    assert kept.dictionary.tolist() == rows.dictionary.tolist()
+    assert kept.value.tolist() == pytest.approx(rows.value.tolist(), abs=5e-4)
