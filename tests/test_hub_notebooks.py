@@ -70,6 +70,12 @@ SMALL = {
         "other_percentiles": [8], "n_splits": 2, "n_rows": 12, "shares": [0.25, 0.5], "n_draws": 1,
         "trajectory_percentile": 8, "n_trajectory": 600, "n_followed": 300,
     },
+    "13_rare_kinds": {
+        "layer": 2, "n_web": 2500, "n_heldout": 600, "n_kind": 200, "kind_characters": 100,
+        "n_stream": 1500, "passage": 5, "prevalences": [0.5, 2], "percentiles": [4, 8],
+        "n_seeds": 2, "n_calibration": 600, "rounds": 2, "sae_k": 8, "sae_epochs": 1,
+        "shown_prevalence": 0.5, "shown_percentile": 4,
+    },
     "14_scale": {
         "layer": 2, "percentiles": [4, 8], "n_activations": 2500, "n_calibration": 600,
         "shown_percentile": 4,
