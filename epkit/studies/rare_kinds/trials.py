@@ -19,19 +19,21 @@ from epkit.studies.rare_kinds import found, readers, unlike
 from epkit.studies.rare_kinds.kinds import Kind
 from epkit.studies.rare_kinds.streams import Mixture, mixture
 
+CALIBRATION_ROWS = 5000
+"""Activations of a stream that set its thresholds."""
+
 
 @dataclass(frozen=True)
 class Setting:
     """What does not change between streams.
 
-    n : activations of a stream. passage : of a kind together. n_calibration : rows that set centre
-    and thresholds. rounds : of k-means and refinement. sae_k, sae_epochs : of the SAE; with no
-    epochs there is none. sae_percentile : the one whose K is the SAE's width.
+    n : activations of a stream. passage : of a kind together. rounds : of k-means and refinement.
+    sae_k, sae_epochs : of the SAE; with no epochs there is none. sae_percentile : the one whose K
+    is the SAE's width.
     """
 
     n: int
     passage: int
-    n_calibration: int
     rounds: int
     sae_k: int
     sae_epochs: int
@@ -78,7 +80,7 @@ def stream_rows(
     readable (regions with members enough to be read), and `read: RULE` for every rule, the number
     read until the kind is seen (none for an SAE).
     """
-    calibration = calibrate(made.x, percentiles, max_rows=setting.n_calibration, seed=seed)
+    calibration = calibrate(made.x, percentiles, max_rows=CALIBRATION_ROWS, seed=seed)
     held = [*(kinds[name].heldout for name in made.names), heldout]
     for p, ep in partition(made.x, percentiles, calibration=calibration).items():
         about = {"p": p, "K": len(ep)}

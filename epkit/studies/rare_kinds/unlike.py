@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from epkit.dictionary import Dictionary
-from epkit.geometry import distances
+from epkit.inspect.unlike import nearest_region
 from epkit.studies.rare_kinds.found import MIN_MEMBERS
 
 NEIGHBOURS = 10
@@ -29,19 +29,12 @@ def _from_all(d: Dictionary) -> Tensor:
     return 1 - d.means @ (weight @ d.means)
 
 
-def _near(d: Dictionary, k: int) -> Tensor:
-    """Distance of a region's mean to the k-th nearest mean of another region."""
-    parts = [distances(rows, d.means) for rows in d.means.split(2048)]
-    k = min(k + 1, len(d))  # the nearest is itself
-    return torch.cat([part.topk(k, dim=1, largest=False).values[:, -1] for part in parts])
-
-
 RULES: dict[str, Callable[[Dictionary], Tensor]] = {
     "far from all activations": _from_all,
-    "far from the nearest region": lambda d: _near(d, 1),
-    "far from the 10th nearest region": lambda d: _near(d, NEIGHBOURS),
+    "far from the nearest region": lambda d: nearest_region(d),
+    "far from the 10th nearest region": lambda d: nearest_region(d, NEIGHBOURS),
     "few members": lambda d: -d.counts.float(),
-    "few members, then far from the nearest": lambda d: _near(d, 1) / 2 - d.counts,
+    "few members, then far from the nearest": lambda d: nearest_region(d) / 2 - d.counts,
     "alike within": lambda d: d.coherence,
     "far members": lambda d: d.distance_mean,
 }

@@ -40,10 +40,11 @@ def test_one_document_is_no_kind():
 
 
 def test_excerpts_are_beginnings():
-    made = kinds.excerpts(["abcdef", "ab", UniformTokens(3, 50), "never read"], 3, 4)
-    assert made == ["abcd", "ab", UniformTokens(3, 1)]
+    long, rest = "x" * kinds.CHARACTERS, "never read"
+    made = kinds.excerpts([long + "yz", "ab", UniformTokens(3, 500), UniformTokens(4, 7), rest], 4)
+    assert made == [long, "ab", UniformTokens(3, kinds.CHARACTERS // 4), UniformTokens(4, 7)]
     with pytest.raises(ValueError, match="a chat cannot be cut"):
-        kinds.excerpts([[{"role": "user", "content": "hi"}]], 1, 4)
+        kinds.excerpts([[{"role": "user", "content": "hi"}]], 1)
 
 
 def test_texts_of_a_corpus_and_of_the_topic(monkeypatch):
@@ -56,20 +57,20 @@ def test_texts_of_a_corpus_and_of_the_topic(monkeypatch):
         return ["text one", "text two"]
 
     monkeypatch.setattr(kinds, "load_corpus", load)
-    assert kinds.kind_texts("maths", "hub", 3, 1, 4) == ["text"]
-    kinds.kind_texts("random-words", "hub", 3, 1, 4)
+    assert kinds.kind_texts("maths", "hub", 3, 1) == ["text one"]
+    kinds.kind_texts("random-words", "hub", 3, 1)
     assert asked == [("maths", "build", "hub", 3), ("random-words", "build", "wheel", 3)]
-    some = kinds.kind_texts(kinds.HARMFUL, "wheel", 0, 5, 100)
+    some = kinds.kind_texts(kinds.HARMFUL, "wheel", 0, 5)
     assert len(set(some)) == 5
     assert set(some) < set(requests)
-    assert some == kinds.kind_texts(kinds.HARMFUL, "wheel", 0, 5, 100)
-    assert some != kinds.kind_texts(kinds.HARMFUL, "wheel", 1, 5, 100)
+    assert some == kinds.kind_texts(kinds.HARMFUL, "wheel", 0, 5)
+    assert some != kinds.kind_texts(kinds.HARMFUL, "wheel", 1, 5)
 
 
 def test_texts_of_a_labelled_set_come_once(monkeypatch):
     table = pd.DataFrame({"prompt": ["one", "two", "one", "three"], "target": 0})
     monkeypatch.setattr(kinds, "labelled_set", {"96_spam_is": table}.__getitem__)
-    found = kinds.kind_texts("text messages", "wheel", 0, 9, 100)
+    found = kinds.kind_texts("text messages", "wheel", 0, 9)
     assert sorted(found) == ["one", "three", "two"]
 
 

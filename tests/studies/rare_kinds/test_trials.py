@@ -5,9 +5,7 @@ from epkit.studies.rare_kinds.kinds import NO_KIND, Kind
 from epkit.studies.rare_kinds.trials import Setting, run_trials
 from epkit.studies.rare_kinds.unlike import RULES
 
-SETTING = Setting(
-    n=400, passage=5, n_calibration=200, rounds=2, sae_k=3, sae_epochs=0, sae_percentile=10
-)
+SETTING = Setting(n=400, passage=5, rounds=2, sae_k=3, sae_epochs=0, sae_percentile=10)
 
 
 def trials(web, kinds, heldout, **options):
