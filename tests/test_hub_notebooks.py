@@ -71,9 +71,9 @@ SMALL = {
         "trajectory_percentile": 8, "n_trajectory": 600, "n_followed": 300,
     },
     "13_rare_kinds": {
-        "layer": 2, "n_web": 2500, "n_heldout": 600, "n_kind": 200, "kind_characters": 100,
+        "layer": 2, "n_activations": 2500, "n_heldout": 600, "n_kind": 200,
         "n_stream": 1500, "passage": 5, "prevalences": [0.5, 2], "percentiles": [4, 8],
-        "n_seeds": 2, "n_calibration": 600, "rounds": 2, "sae_k": 8, "sae_epochs": 1,
+        "n_seeds": 2, "rounds": 2, "sae_k": 8, "sae_epochs": 1,
         "shown_prevalence": 0.5, "shown_percentile": 4,
     },
     "14_scale": {

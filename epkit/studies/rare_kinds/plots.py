@@ -13,6 +13,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from epkit.studies.rare_kinds.kinds import NO_KIND
 from epkit.studies.rare_kinds.readers import METHODS
@@ -55,6 +56,10 @@ def plot_found(table: pd.DataFrame, over: str, kinds: list[str], title: str) -> 
     for ax in axes[:2]:
         ax.set_ylim(bottom=0)
     axes[2].set_yscale("log")
+    low, high = axes[2].get_ylim()
+    ticks = [n for n in (1, 3, 10, 30, 100, 300, 1000, 3000, 10000) if low <= n <= high]
+    axes[2].set_yticks(ticks, [f"{n:,}" for n in ticks], minor=False)
+    axes[2].yaxis.set_minor_formatter(NullFormatter())
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4)
     figure.suptitle(title)

@@ -101,7 +101,7 @@ def kind_values(table: pd.DataFrame, method: str, column: str, kinds: list[str])
     return table[table.method == method].set_index("kind").loc[kinds, column].to_numpy()
 
 
-def difference_table(table: pd.DataFrame, columns: list[str], kinds: list[str]) -> pd.DataFrame:
+def kind_differences(table: pd.DataFrame, columns: list[str], kinds: list[str]) -> pd.DataFrame:
     """EP less every other reader at one setting: t intervals over kinds, a row a reader."""
     out = {}
     for method in (m for m in METHODS if m != EP and (table.method == m).any()):
@@ -157,7 +157,7 @@ def load_record(folder: str | Path) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def detectable(cell: Interval) -> str:
+def least_shown(cell: Interval) -> str:
     """What an open difference could have shown, in brackets; nothing where it is shown."""
     if cell.low > 0 or cell.high < 0 or cell.low == cell.high:
         return ""

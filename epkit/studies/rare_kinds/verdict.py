@@ -15,9 +15,9 @@ from epkit.studies.rare_kinds.kinds import NO_KIND
 from epkit.studies.rare_kinds.readers import EP, RANDOM
 from epkit.studies.rare_kinds.tables import (
     BUDGET,
-    detectable,
-    difference_table,
     found_table,
+    kind_differences,
+    least_shown,
     power,
     reading_table,
     setting_of,
@@ -51,9 +51,9 @@ class RareFindings:
     def sentences(self) -> list[str]:
         """The verdict, a sentence a line."""
         own = setting_of(self.table, self.prevalence, self.p)
-        minus = difference_table(own, ["found", "recall", "false_share"], self.kinds)
+        minus = kind_differences(own, ["found", "recall", "false_share"], self.kinds)
         return [
-            self._found(own), *self._minus(minus), self._none(own), *self._elsewhere(),
+            self._found(own), *self._minus(minus), self._none(own), *self.elsewhere(),
             *self._reading(own), self.answer(),
         ]  # fmt: skip
 
@@ -68,9 +68,9 @@ class RareFindings:
 
     def _minus(self, minus: pd.DataFrame) -> list[str]:
         return [
-            f"  EP less {method}: found {row.found:+.2f}{detectable(row.found)}, EP is "
-            f"{says(row.found)}; recall {row.recall:+.3f}{detectable(row.recall)}, "
-            f"{says(row.recall)}; false share {row.false_share.value:+.4f}."
+            f"  EP less {method}: found {row.found:+.2f}{least_shown(row.found)}, EP is "
+            f"{stands(row.found)}; recall {row.recall:+.3f}{least_shown(row.recall)}, "
+            f"{stands(row.recall)}; false share {row.false_share.value:+.4f}."
             for method, row in minus.iterrows()
         ]
 
@@ -83,16 +83,18 @@ class RareFindings:
             f"{listed(kind for kind in self.kinds if not ep[kind])}."
         )
 
-    def _elsewhere(self) -> list[str]:
-        """At every other prevalence, the readers that EP is ahead of and behind."""
+    def elsewhere(self) -> list[str]:
+        """At every other prevalence and percentile, what EP finds and whom it is ahead of."""
+        measured = dict.fromkeys(zip(self.table.prevalence, self.table.p, strict=True))
         said = []
-        for prevalence in sorted(set(self.table.prevalence) - {self.prevalence}):
-            at = setting_of(self.table, prevalence, self.p)
-            cells = difference_table(at, ["found"], self.kinds).found
+        for prevalence, p in sorted(set(measured) - {(self.prevalence, self.p)}):
+            at = setting_of(self.table, prevalence, p)
+            cells = kind_differences(at, ["found"], self.kinds).found
             said.append(
-                f"At {prevalence:g} %: EP finds kinds in more runs than "
-                f"{listed(m for m, c in cells.items() if says(c) == MORE)}; in fewer than "
-                f"{listed(m for m, c in cells.items() if says(c) == FEWER)}."
+                f"At {prevalence:g} %, p {p:g} (K ≈ {at.K.mean():,.0f}): "
+                f"EP {found_table(at).found[EP]}; ahead of "
+                f"{listed(m for m, c in cells.items() if stands(c) == MORE)}; behind "
+                f"{listed(m for m, c in cells.items() if stands(c) == FEWER)}."
             )
         return said
 
@@ -111,7 +113,7 @@ class RareFindings:
             )
             + "."
         ]
-        minus = difference_table(own, ["log2_read"], self.tested).log2_read
+        minus = kind_differences(own, ["log2_read"], self.tested).log2_read
         for method, cell in minus.items():
             said.append(f"  EP's reading is {power(cell):.2f} of that of {method}: {reads(cell)}.")
         return said
@@ -119,8 +121,8 @@ class RareFindings:
     def ahead(self) -> tuple[list[str], list[str]]:
         """Readers that EP finds kinds in more runs than, and the others."""
         own = setting_of(self.table, self.prevalence, self.p)
-        cells = difference_table(own, ["found"], self.kinds).found
-        more = [m for m, cell in cells.items() if says(cell) == MORE]
+        cells = kind_differences(own, ["found"], self.kinds).found
+        more = [m for m, cell in cells.items() if stands(cell) == MORE]
         return more, [m for m in cells.index if m not in more]
 
     def unlike_holds(self) -> bool:
@@ -130,7 +132,7 @@ class RareFindings:
         if len(self.tested) < 2:
             return False
         cell = reading_table(own, self.tested).loc[EP, "of random order"]
-        minus = difference_table(own, ["log2_read"], self.tested).log2_read
+        minus = kind_differences(own, ["log2_read"], self.tested).log2_read
         return cell.high < 1 and minus[RANDOM].high < 0
 
     def answer(self) -> str:
@@ -153,14 +155,14 @@ class RareFindings:
 MORE, FEWER, OPEN = "ahead", "behind", "not shown to differ"
 
 
-def says(cell: Interval) -> str:
+def stands(cell: Interval) -> str:
     """What a difference shows, by whether its interval holds zero."""
     return MORE if cell.low > 0 else FEWER if cell.high < 0 else OPEN
 
 
 def reads(cell: Interval) -> str:
     """The same of regions read, where fewer is better."""
-    return {MORE: "more", FEWER: "fewer", OPEN: OPEN}[says(cell)]
+    return {MORE: "more", FEWER: "fewer", OPEN: OPEN}[stands(cell)]
 
 
 def listed(names: Iterable[str]) -> str:

@@ -41,10 +41,12 @@ def test_one_document_is_no_kind():
 
 def test_excerpts_are_beginnings():
     long, rest = "x" * kinds.CHARACTERS, "never read"
-    made = kinds.excerpts([long + "yz", "ab", UniformTokens(3, 500), UniformTokens(4, 7), rest], 4)
+    made = kinds.beginnings(
+        [long + "yz", "ab", UniformTokens(3, 500), UniformTokens(4, 7), rest], 4
+    )
     assert made == [long, "ab", UniformTokens(3, kinds.CHARACTERS // 4), UniformTokens(4, 7)]
     with pytest.raises(ValueError, match="a chat cannot be cut"):
-        kinds.excerpts([[{"role": "user", "content": "hi"}]], 1)
+        kinds.beginnings([[{"role": "user", "content": "hi"}]], 1)
 
 
 def test_texts_of_a_corpus_and_of_the_topic(monkeypatch):

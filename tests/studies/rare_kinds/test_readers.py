@@ -53,7 +53,7 @@ def test_an_sae_narrower_than_k_is_read_whole():
 
 @pytest.mark.slow
 def test_far_readers_give_pairs_on_the_cpu(far):
-    x = cloud(1100, 16)
+    x = cloud(1100, 16, spread=1.0)
     (ep,) = epkit.partition(x, [8], device="cpu").values()
     there = dict(readers.dictionaries(ep.to(far), x.to(far), rounds=1, seed=0))
     for method, d in readers.dictionaries(ep, x, rounds=1, seed=0):

@@ -80,12 +80,12 @@ def test_runs_are_counted_and_no_kind_apart(table):
 
 def test_differences_are_paired_over_kinds(table):
     table.loc[(table.method == KMEANS) & (table.kind == "c"), "found"] = 0
-    cells = tables.difference_table(table, ["found", "recall"], KINDS)
+    cells = tables.kind_differences(table, ["found", "recall"], KINDS)
     assert list(cells.index) == [RANDOM, KMEANS, SAE_LARGEST]
     assert cells.found[RANDOM] == (1, 1, 1)
     assert cells.found[KMEANS].value == pytest.approx(2 / 3)
     assert cells.found[KMEANS].low < 0.5 < cells.found[KMEANS].high
-    ranked = tables.difference_table(table, ["log2_read"], KINDS)
+    ranked = tables.kind_differences(table, ["log2_read"], KINDS)
     assert list(ranked.index) == [RANDOM, KMEANS]
 
 
@@ -99,9 +99,9 @@ def test_reading_is_told_beside_random_order(table):
 
 
 def test_what_could_have_been_shown_is_told_of_open_differences_alone():
-    assert tables.detectable(Interval(0.1, -0.1, 0.3)) == " (detectable: 0.29)"
-    assert tables.detectable(Interval(0.2, 0.1, 0.3)) == ""
-    assert tables.detectable(Interval(0, 0, 0)) == ""
+    assert tables.least_shown(Interval(0.1, -0.1, 0.3)) == " (detectable: 0.29)"
+    assert tables.least_shown(Interval(0.2, 0.1, 0.3)) == ""
+    assert tables.least_shown(Interval(0, 0, 0)) == ""
 
 
 def test_a_curve_has_a_column_a_reader_and_leaves_no_kind_out(table):

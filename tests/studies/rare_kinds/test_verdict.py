@@ -47,7 +47,7 @@ def test_the_verdict_to_the_letter():
         "+0.080 [+0.080, +0.080], ahead; false share +0.0000.",
         "Passages of web text that are no kind have a region of EP in 20% of runs; 3 of 3 kinds "
         "have one more often, never: none.",
-        "At 0.5 %: EP finds kinds in more runs than none; in fewer than none.",
+        "At 0.5 %, p 4 (K ≈ 900): EP 15 of 15; ahead of none; behind none.",
         "Without knowing the kinds, rules chosen on a, tested on 2 others: EP (few members) 4 "
         "regions until a kind is seen, 0.06 [0.04, 0.09] of what random order takes, within 50 in "
         "100%; EP refined (few members) 9 regions until a kind is seen, 0.11 [0.07, 0.17] of what "
@@ -94,6 +94,15 @@ def test_kinds_that_are_found_no_more_often_than_none_are_counted():
 def test_behind_is_said_too():
     said = "\n".join(findings(found=FOUND | {EP: 0.1, KMEANS: 0.9}).sentences())
     assert "EP less k-means: found -0.80 [-0.80, -0.80], EP is behind" in said
+
+
+def test_other_settings_are_told_by_prevalence_and_percentile():
+    made = findings()
+    other = made.table[made.table.prevalence == 0.1].assign(p=2, K=2000)
+    both = RareFindings(pd.concat([made.table, other]), "a", 0.1, 4, 25, 25_000)
+    first, second = both.elsewhere()
+    assert first.startswith("At 0.1 %, p 2 (K ≈ 2,000): EP 15 of 15; ahead of random exemplars, ")
+    assert second == made.elsewhere()[0]
 
 
 def test_one_kind_that_is_tested_ranks_nothing():
