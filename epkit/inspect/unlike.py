@@ -2,8 +2,9 @@
 
 For a stream such as a service's logs and the question what is in it that nobody asked about.
 Regions with the fewest members come first, and of equally many the one farthest from the region
-nearest to it. Notebook 13 chose this rule on one kind of rare text and tested it on others; it says
-how much sooner than in random order such a kind is seen, and how many regions that still takes.
+nearest to it. Notebook 13 chose fewest-first on one kind of rare text and tested it on others, with
+ties in random order; by distance they do about as well there. It says how much sooner than in
+random order such a kind is seen, and how many regions that still takes.
 
 Does not know: models (a tokenizer is enough), what a region means.
 """
