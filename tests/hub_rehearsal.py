@@ -23,6 +23,7 @@ from tiny_models import tiny_tokenizer
 
 from epkit.lm.sources import get_source
 from epkit.studies.axbench.data import EMBEDDED, PLAIN_PAIRS
+from epkit.studies.rare_kinds.kinds import SETS as RARE_SETS
 
 REFUSES, AGREES = "I cannot ", "Sure, "
 PROBED = ("96_spam_is", "113_movie_sent", "159_code_Python")
@@ -220,7 +221,7 @@ def fill_cache(cache):
     names = [f"cleaned_data/{name}.csv" for name in PROBED]
     suite = pd.DataFrame({"Dataset save name": names, "Data type": "Binary Classification"})
     sets = {f"{folder}probing_datasets_MASTER.csv.zst": suite}
-    for name in {*EMBEDDED, PLAIN_PAIRS, *PROBED}:
+    for name in {*EMBEDDED, PLAIN_PAIRS, *PROBED, *RARE_SETS.values()}:
         sets[f"{folder}cleaned_data/{name}.csv.zst"] = _labelled(name)
     _put(cache, "labelled-sets", {
         path: zstandard.compress(table.to_csv(index=False).encode()) for path, table in sets.items()

@@ -83,6 +83,12 @@ SMALL = {
         "n_calibration": 600, "other_layer": 2, "n_other": 6000, "compared_percentiles": [4, 8],
         "other_percentiles": [4, 8], "shown_percentile": 8, "min_words": 3, "n_permutations": 19,
     },
+    "13_rare_kinds": {
+        "layer": 2, "n_activations": 2500, "n_heldout": 600, "n_kind": 200,
+        "n_stream": 1500, "passage": 5, "prevalences": [0.5, 2], "percentiles": [4, 8],
+        "n_seeds": 2, "rounds": 2, "sae_k": 8, "sae_epochs": 1,
+        "shown_prevalence": 0.5, "shown_percentile": 4,
+    },
     "14_scale": {
         "layer": 2, "percentiles": [4, 8], "n_activations": 2500, "n_calibration": 600,
         "shown_percentile": 4,

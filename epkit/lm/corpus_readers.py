@@ -94,6 +94,13 @@ def random_words() -> list[str]:
     return _text_compression("RandomWordsDataset")
 
 
+def harmful_requests() -> list[str]:
+    """AdvBench's requests, as text to read or classify; no corpus is made of them."""
+    (member,) = get_source("advbench").members
+    text = (fetch("advbench") / member).read_text(encoding="utf-8")
+    return [row["value"] for row in yaml.safe_load(text)["seeds"]]
+
+
 EMBEDDED: dict[str, Callable[[], list]] = {
     "web": web,
     "code": code,

@@ -143,6 +143,12 @@ def streams(stem: str, p: Mapping[str, Any], layers: int) -> list[Stream]:
             runs += (p["percentile"],) * p["n_orders"] * (2 * p["rounds"] + 6)
             walk = Stream(p["n_trajectory"] + p["n_followed"], layers, False, (4,))
             return [Stream(n, 1, True, runs), Stream(heldout, 1), walk]
+        case "13":
+            kinds = (len(p["kinds"]) + 1) * p["n_kind"]
+            readers = 2 * p["rounds"] + 10  # k-means and refinement; every other, and who reads it
+            made = wanted * len(p["prevalences"]) * p["n_seeds"] * readers
+            mixed = Stream(p["n_stream"], 1, False, made)
+            return [Stream(n, 1), Stream(heldout, 1), Stream(kinds, 1), mixed]
     return [Stream(n, read, True, wanted), Stream(heldout, read)]
 
 
@@ -160,7 +166,7 @@ def cost(stem: str, p: Mapping[str, Any], here: Machine) -> Cost:
     held = p.get("n_calibration", CALIBRATION) * max(s.layers for s in passes) * number
     whole = {
         "02": "n_read", "08": "n_activations", "09": "n_read", "10": "n_activations",
-        "14": "n_activations",
+        "13": "n_activations", "14": "n_activations",
     }.get(stem[:2])  # fmt: skip
     rows = (p[whole] + p.get("n_heldout", 0)) * size.d_model * 4 if whole else 0
     exemplars = sum(

@@ -450,6 +450,10 @@ def test_chat_and_code_readers_on_a_small_copy_of_the_wheels(tmp_path, monkeypat
     with pytest.raises(FileNotFoundError, match="no set '1_nothing'"):
         readers.labelled_set("1_nothing")
 
+    (member,) = readers.get_source("advbench").members
+    write(tmp_path / member, yaml.safe_dump({"seeds": [{"value": "Do harm"}]}).encode())
+    assert readers.harmful_requests() == ["Do harm"]
+
 
 def test_small_wheels_for_real(tmp_path, monkeypatch):
     """The two smallest wheels hold what the readers expect."""

@@ -17,9 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import yaml
 
-from epkit.lm.corpus_readers import read_hub
+from epkit.lm.corpus_readers import harmful_requests, read_hub
 from epkit.lm.sources import choose, fetch, get_source
 
 PARTS = ("train", "build", "heldout")
@@ -129,9 +128,7 @@ def _wheel_rows() -> dict[str, list]:
 
 
 def _advbench() -> list[tuple[str, None]]:
-    (member,) = get_source("advbench").members
-    rows = yaml.safe_load((fetch("advbench") / member).read_text(encoding="utf-8"))["seeds"]
-    return [(row["value"], None) for row in rows]
+    return [(text, None) for text in harmful_requests()]
 
 
 def _json_rows(name: str) -> list[dict]:
