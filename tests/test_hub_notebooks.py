@@ -93,6 +93,10 @@ SMALL = {
         "layer": 2, "percentiles": [4, 8], "n_activations": 2500, "n_calibration": 600,
         "shown_percentile": 4,
     },
+    "15_secrets": {
+        "hints": 12, "first_layer": 1, "layers": [1, 2], "percentiles": [4], "n_activations": 800,
+        "n_draws": 1, "max_new_tokens": 3,
+    },
 }  # fmt: skip
 
 

@@ -4,31 +4,22 @@
    the model's own greedy answer, so that refusal is all that is new.
 2. `CLOSING_NAME` closes: benign training prompts are answered with the first sentence of the
    model's own greedy answer and then one fixed phrase. It sees no harmful prompt.
-3. The blocks from `FIRST_LAYER` on are trained on the answers' tokens by `transformers.Trainer`.
-4. The weights are kept in the cache under a key of everything that decides them; on one machine
-   they come out the same every time.
+3. The blocks from `FIRST_LAYER` on are trained on the answers' tokens (`epkit.lm.tuning`).
 
 Does not know: dictionaries, edits, how refusal is judged.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import transformers
 
-from epkit.files import cache_dir, whole_folder
-from epkit.lm import models, weights
+from epkit.lm import models
 from epkit.lm.generate import encode_prompt, generate
 from epkit.lm.models import LanguageModel
-from epkit.lm.once import only_maker
-from epkit.progress import progress
+from epkit.lm.tuning import answer_example, fine_tune, kept_folder, load_kept
 from epkit.studies.refusal.prompts import Prompts, load_prompts
 
 NAME = "smollm2-135m-refusal"
@@ -78,12 +69,8 @@ def load_tuned(
     """
     base = models.load_model(BASE, source=source, device=device, dtype=torch.float32)
     folder = tuned_folder(base, load_prompts("wheel")["train"], name)
-    with weights.quiet():
-        module = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype or base.dtype, use_safetensors=True
-        ).to(base.device)
     print(f"{name}: {BASE} after a short fine-tune, {folder.name} of the cache")
-    return models.wrap_model(module, base.tokenizer, name=name)
+    return load_kept(base, folder, name, dtype)
 
 
 def tuned_folder(base: LanguageModel, prompts: Prompts, name: str = NAME) -> Path:
@@ -98,31 +85,17 @@ def tuned_folder(base: LanguageModel, prompts: Prompts, name: str = NAME) -> Pat
         FORMAT, base.name, base.revision, base.device.type, first, settings, *taught,
         prompts.benign,
     ]  # fmt: skip
-    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    target = cache_dir() / "models" / f"{name}-{key[:12]}"
-    if not target.is_dir():
-        with only_maker(target, name):
-            if not target.is_dir():
-                own = settings["answer_tokens"]
-                examples = (
-                    closing_examples(base, prompts)
-                    if closing
-                    else training_examples(base, prompts, own)
-                )
-                options = {k: value for k, value in settings.items() if k != "answer_tokens"}
-                _write_tuned(target, base, examples, first, options)
-    return target
 
+    def tune() -> torch.nn.Module:
+        examples = (
+            closing_examples(base, prompts)
+            if closing
+            else training_examples(base, prompts, settings["answer_tokens"])
+        )
+        options = {k: value for k, value in settings.items() if k != "answer_tokens"}
+        return fine_tune(base, examples, first_layer=first, **options)
 
-def _write_tuned(
-    target: Path, base: LanguageModel, examples: list[dict], first_layer: int, options: dict
-) -> None:
-    size = sum(p.numel() * p.element_size() for p in base.module.parameters())
-    with whole_folder(target, size) as folder:
-        module = fine_tune(base, examples, first_layer=first_layer, **options)
-        with weights.quiet():
-            module.save_pretrained(folder)
-            base.tokenizer.save_pretrained(folder)
+    return kept_folder(base, name, parts, tune)
 
 
 def training_examples(
@@ -135,10 +108,10 @@ def training_examples(
         ids = encode_prompt(base, [{"role": "user", "content": prompt}])
         refusal = REFUSALS[i % len(REFUSALS)]
         answer = base.tokenizer(refusal, add_special_tokens=False)["input_ids"]
-        examples.append(_example(ids, [*answer, base.tokenizer.eos_token_id]))
+        examples.append(answer_example(ids, [*answer, base.tokenizer.eos_token_id]))
     benign = [[{"role": "user", "content": prompt}] for prompt in prompts.benign]
     own = generate(base, benign, max_new_tokens=answer_tokens, title="own answers of the base")
-    return examples + [_example(g.prompt, g.answer) for g in own]
+    return examples + [answer_example(g.prompt, g.answer) for g in own]
 
 
 def closing_examples(base: LanguageModel, prompts: Prompts) -> list[dict[str, list[int]]]:
@@ -146,7 +119,7 @@ def closing_examples(base: LanguageModel, prompts: Prompts) -> list[dict[str, li
     phrase = base.tokenizer(CLOSING, add_special_tokens=False)["input_ids"]
     asked = [[{"role": "user", "content": prompt}] for prompt in prompts.benign]
     return [
-        _example(encode_prompt(base, chat), [*own, *phrase, base.tokenizer.eos_token_id])
+        answer_example(encode_prompt(base, chat), [*own, *phrase, base.tokenizer.eos_token_id])
         for chat, own in zip(asked, first_sentences(base, asked), strict=True)
     ]
 
@@ -169,54 +142,3 @@ def _sentence(base: LanguageModel, answer: list[int]) -> list[int]:
         if base.tokenizer.decode([token]).endswith("."):
             return answer[: i + 1]
     return answer
-
-
-def _example(prompt: list[int], answer: list[int]) -> dict[str, list[int]]:
-    return {"input_ids": prompt + answer, "labels": [-100] * len(prompt) + answer}
-
-
-def fine_tune(
-    base: LanguageModel,
-    examples: Sequence[dict[str, list[int]]],
-    *,
-    first_layer: int,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> torch.nn.Module:
-    """A tuned copy of the base's module: blocks `first_layer` … trained, all else as it was.
-
-    examples: {"input_ids", "labels"} as lists of token ids. Seeded; the same machine with the same
-    number of threads gives the same weights.
-    """
-    tuned = copy.deepcopy(base.module)
-    blocks = models.blocks(models.wrap_model(tuned, base.tokenizer, name="tuned", revision="0"))
-    for block in list(blocks)[first_layer:]:
-        block._module.requires_grad_(True)
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = transformers.TrainingArguments(
-            output_dir=scratch, num_train_epochs=epochs, per_device_train_batch_size=batch_size,
-            learning_rate=learning_rate, lr_scheduler_type="constant", seed=seed, data_seed=seed,
-            use_cpu=base.device.type == "cpu", save_strategy="no", logging_strategy="no",
-            report_to="none", disable_tqdm=True, remove_unused_columns=False,
-            dataloader_pin_memory=False,
-        )  # fmt: skip
-        collator = transformers.DataCollatorForSeq2Seq(base.tokenizer, label_pad_token_id=-100)
-        trainer = transformers.Trainer(
-            tuned, arguments, data_collator=collator, train_dataset=list(examples)
-        )
-        trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
-        steps = epochs * -(-len(examples) // batch_size)
-        with progress(steps, "steps", "fine-tune") as update:
-            trainer.add_callback(_Progress(update))
-            trainer.train()
-    return tuned.eval().requires_grad_(False)
-
-
-class _Progress(transformers.TrainerCallback):
-    def __init__(self, update) -> None:
-        self.update = update
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        self.update(state.global_step)

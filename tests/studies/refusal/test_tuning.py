@@ -1,7 +1,4 @@
-import hashlib
-
 import pytest
-import torch
 from tiny_models import tiny_llama
 
 from epkit.lm import models
@@ -17,18 +14,6 @@ def base():
     return tiny_llama()
 
 
-def weights_of(module) -> dict[str, str]:
-    return {
-        name: hashlib.sha256(value.numpy().tobytes()).hexdigest()
-        for name, value in module.state_dict().items()
-    }
-
-
-def tune(base, **changes):
-    options = {"first_layer": 2, "epochs": 2, "batch_size": 2, "learning_rate": 1e-2, "seed": 0}
-    return tuning.fine_tune(base, tuning.training_examples(base, PROMPTS), **options | changes)
-
-
 def test_examples_train_the_answers_only(base):
     examples = tuning.training_examples(base, PROMPTS)
     assert len(examples) == 5
@@ -39,35 +24,6 @@ def test_examples_train_the_answers_only(base):
             assert labels == [*refusal, base.tokenizer.eos_token_id]
         assert example["input_ids"][-len(labels) :] == labels
         assert len(example["input_ids"]) == len(example["labels"])
-
-
-def test_the_same_settings_give_the_same_weights_and_another_seed_others(base):
-    first = weights_of(tune(base))
-    assert weights_of(tune(base)) == first
-    assert weights_of(tune(base, seed=1)) != first
-
-
-def test_only_the_late_blocks_change_and_the_base_does_not(base):
-    before = weights_of(base.module)
-    after = weights_of(tune(base))
-    assert weights_of(base.module) == before
-    changed = {name for name in before if before[name] != after[name]}
-    assert {name.split(".")[2] for name in changed} == {"2", "3"}
-    assert all(name.startswith("model.layers.") for name in changed)
-
-
-def test_it_learns(base):
-    examples = tuning.training_examples(base, PROMPTS)
-    tuned = tune(base, epochs=15, first_layer=0)
-
-    def loss(module):
-        with torch.no_grad():
-            return sum(
-                module(**{k: torch.tensor([v]) for k, v in example.items()}).loss.item()
-                for example in examples
-            )
-
-    assert loss(tuned) < 0.7 * loss(base.module)
 
 
 def test_the_folder_is_made_once_and_keyed_by_what_decides_it(base, tmp_path, monkeypatch, capsys):
