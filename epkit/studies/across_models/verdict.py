@@ -44,7 +44,7 @@ def across_verdict(
     lines = [
         f"{models[0]} and {models[1]}, {where}: AMI {ep['AMI']:.3f}, round trip "
         f"{ep['round trip']:.0%} of {ep['regions']} regions; the same model in another order has "
-        f"AMI {top:.3f}. More than {listed(better)}; less than {listed(worse)}."
+        f"AMI {top:.3f}. More than {listed_rivals(better)}; less than {listed_rivals(worse)}."
     ]
     for name in (*RIVALS, ANY):
         row = minus.loc[name]
@@ -63,7 +63,7 @@ def across_verdict(
     return lines
 
 
-def listed(names: list[str]) -> str:
+def listed_rivals(names: list[str]) -> str:
     """Names as a list in a sentence, "none of the rivals" of none."""
     return ", ".join(names) if names else "none of the rivals"
 

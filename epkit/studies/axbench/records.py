@@ -13,7 +13,7 @@ from epkit.stats import minimum_detectable
 from epkit.studies.axbench.comparison import named
 from epkit.studies.axbench.configurations import CORPUS, ONE
 from epkit.studies.axbench.rivals import DRAWN, EP, KINDS
-from epkit.studies.axbench.tables import Aurocs, difference, mean_over
+from epkit.studies.axbench.tables import Aurocs, mean_over, run_difference
 
 CONFIGURATION = ["p", "K", "basis", "score", "rule", "k"]
 SECONDS = ["pooling", "choosing"]
@@ -98,21 +98,10 @@ def detection_rows(equal: Aurocs, setting: str) -> pd.DataFrame:
     drawn, rows = equal[named(DRAWN, ONE, CORPUS)], []
     for kind in KINDS:
         found = equal[named(kind, ONE, CORPUS)]
-        gain = minimum_detectable(difference(found, drawn)) if kind != DRAWN else np.nan
+        gain = minimum_detectable(run_difference(found, drawn)) if kind != DRAWN else np.nan
         rows.append({
             "criterion": DETECTION, "dictionary": kind,
             **dict(zip(("value", "low", "high"), mean_over(found), strict=True)),
             "detectable": gain, "setting": setting,
         })  # fmt: skip
     return pd.DataFrame(rows).round(3)
-
-
-def keep_criteria(path: str | Path, rows: pd.DataFrame) -> None:
-    """Put rows into the common table, in place of those of the same criterion and setting."""
-    parts = [rows]
-    if Path(path).exists():
-        before = pd.read_csv(path)
-        key = ["criterion", "setting"]
-        same = before.set_index(key).index.isin(rows.set_index(key).index)
-        parts = [before[~same], rows]
-    pd.concat([p for p in parts if len(p)]).to_csv(path, index=False, float_format="%.3f")

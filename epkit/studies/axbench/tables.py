@@ -48,12 +48,12 @@ def mean_over(aurocs: np.ndarray) -> Interval:
     return bootstrap_pairs(aurocs, draws=10_000)
 
 
-def difference(a: np.ndarray, b: np.ndarray) -> Interval:
+def run_difference(a: np.ndarray, b: np.ndarray) -> Interval:
     """Mean of a (runs, C) less that of b (other runs, C), resampling concepts and both's runs."""
     return bootstrap_pairs([2 * a, -2 * b], draws=10_000)
 
 
-def judged(interval: Interval) -> str:
+def compared_with_zero(interval: Interval) -> str:
     """What a difference shows, by whether its interval holds zero."""
     return BETTER if interval.low > 0 else WORSE if interval.high < 0 else OPEN
 
@@ -131,11 +131,11 @@ def settings_table(aurocs: Aurocs) -> pd.DataFrame:
             if not aurocs.keys() >= {*names}:
                 continue
             own, drawn = (aurocs[name] for name in names)
-            gain = difference(own, drawn)
+            gain = run_difference(own, drawn)
             rows.append({
                 "built on": text, "reading": reading, "EP": mean_over(own),
                 "random exemplars": mean_over(drawn), "difference": gain,
-                "detectable": minimum_detectable(gain), "EP is": judged(gain),
+                "detectable": minimum_detectable(gain), "EP is": compared_with_zero(gain),
             })  # fmt: skip
     return pd.DataFrame(rows).set_index(["built on", "reading"])
 
@@ -152,14 +152,14 @@ def equal_table(aurocs: Aurocs, text: str) -> pd.DataFrame:
         for kind in KINDS:
             found = aurocs[named(kind, reading, text)]
             each = found.mean(1)
-            gain = difference(found, drawn) if kind != DRAWN else None
+            gain = run_difference(found, drawn) if kind != DRAWN else None
             rows.append({
                 "reading": reading, "dictionary": kind, "runs": len(found),
                 "AUROC": mean_over(found),
                 "spread of runs": each.std(ddof=1) if len(each) > 1 else np.nan,
                 "against random": gain,
                 "detectable": minimum_detectable(gain) if gain else np.nan,
-                "it is": judged(gain) if gain else "the control",
+                "it is": compared_with_zero(gain) if gain else "the control",
             })  # fmt: skip
     return pd.DataFrame(rows).set_index(["reading", "dictionary"])
 
@@ -176,11 +176,11 @@ def against_table(aurocs: Aurocs) -> pd.DataFrame:
             name = other if other in LABELLED else named(other, reading, text)
             if not aurocs.keys() >= {own, name}:
                 continue
-            gain = difference(aurocs[own], aurocs[name])
+            gain = run_difference(aurocs[own], aurocs[name])
             rows.append({
                 "built on": text, "reading": reading, "against": other,
                 "its AUROC": aurocs[name].mean(), "difference": gain,
-                "detectable": minimum_detectable(gain), "EP is": judged(gain),
+                "detectable": minimum_detectable(gain), "EP is": compared_with_zero(gain),
             })  # fmt: skip
     return pd.DataFrame(rows).set_index(["built on", "reading", "against"])
 
@@ -195,11 +195,11 @@ def readout_table(found: Mapping[str, Aurocs]) -> pd.DataFrame:
         for reading in (ONE, FEW):
             for score in ("Otsu", "least squares"):
                 own, cosine = (aurocs[f"{s}, {reading}"] for s in (score, "cosine"))
-                gain = difference(own, cosine)
+                gain = run_difference(own, cosine)
                 rows.append({
                     "built on": text, "reading": reading, "score": score, "AUROC": own.mean(),
                     "cosine": cosine.mean(), "difference": gain,
-                    "detectable": minimum_detectable(gain), "it is": judged(gain),
+                    "detectable": minimum_detectable(gain), "it is": compared_with_zero(gain),
                 })  # fmt: skip
     return pd.DataFrame(rows).set_index(["built on", "reading", "score"])
 

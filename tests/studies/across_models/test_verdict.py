@@ -31,8 +31,8 @@ def test_the_answer_and_a_line_a_rival():
 
 
 def test_lists_of_names():
-    assert verdict.listed([]) == "none of the rivals"
-    assert verdict.listed(["a", "b"]) == "a, b"
+    assert verdict.listed_rivals([]) == "none of the rivals"
+    assert verdict.listed_rivals(["a", "b"]) == "a, b"
 
 
 def test_differences_say_what_could_have_been_shown():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from axbench_examples import aurocs
 
+from epkit.plots.criteria import record_criteria
 from epkit.stats import minimum_detectable
 from epkit.studies.axbench import records, tables
 from epkit.studies.axbench.comparison import named
@@ -65,21 +66,14 @@ def test_rows_of_the_common_table(tmp_path):
     rows = records.detection_rows(found, "there").set_index("dictionary")
     assert list(rows.index) == list(KINDS)
     assert rows.value[KMEANS] == pytest.approx(0.841)
-    gain = tables.difference(found[named(KMEANS, ONE, CORPUS)], found[named(DRAWN, ONE, CORPUS)])
+    gain = tables.run_difference(
+        found[named(KMEANS, ONE, CORPUS)], found[named(DRAWN, ONE, CORPUS)]
+    )
     assert rows.detectable[KMEANS] == round(minimum_detectable(gain), 3)
     assert np.isnan(rows.detectable[DRAWN])
 
 
-def test_kept_rows_replace_those_of_their_criterion_and_setting_alone(tmp_path):
-    path, rows = tmp_path / "d.csv", records.detection_rows(aurocs(KINDS), "there")
-    records.keep_criteria(path, rows)
-    for changes in ({"criterion": "another"}, {"setting": "elsewhere"}, {}):
-        records.keep_criteria(path, rows.assign(value=0.25 if not changes else 0.5, **changes))
-    kept = pd.read_csv(path)
-    assert list(kept) == list(rows)
-    values = kept.groupby(["criterion", "setting"], sort=False).value.unique().map(list)
-    assert values.to_dict() == {
-        ("another", "there"): [0.5], (records.DETECTION, "elsewhere"): [0.5],
-        (records.DETECTION, "there"): [0.25],
-    }  # fmt: skip
-    assert ",0.250," in path.read_text()
+def test_rows_stand_in_the_common_table(tmp_path):
+    rows = records.detection_rows(aurocs(KINDS), "there")
+    kept = record_criteria(tmp_path / "d.csv", rows)
+    assert kept.dictionary.tolist() == list(KINDS)

@@ -31,9 +31,9 @@ def test_intervals_resample_concepts_and_runs():
     both = tables.mean_over(runs)
     assert alone.value == pytest.approx(0.7) == both.value
     assert both.high - both.low > alone.high - alone.low + 0.01
-    same = tables.difference(concepts, concepts)
+    same = tables.run_difference(concepts, concepts)
     assert tuple(same) == pytest.approx((0, 0, 0))  # the same concepts on both sides
-    other = tables.difference(runs, concepts)
+    other = tables.run_difference(runs, concepts)
     assert other.value == pytest.approx(0)
     assert other.low < -0.02 < 0.02 < other.high  # the runs of one side are resampled
 
