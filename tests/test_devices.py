@@ -37,6 +37,7 @@ from epkit.lm.trace import trace_prompt
 from epkit.monitor import OODMonitor
 from epkit.share import sae, saelens
 from epkit.studies.axbench import methods as axbench
+from epkit.studies.axbench import probes
 from epkit.studies.neighbourhoods import neighbours
 from epkit.studies.neighbourhoods.memberships import overlap
 from epkit.studies.ood import plots as ood_plots
@@ -488,18 +489,21 @@ def test_pooled_regions_and_probes_of_rows(far, given, as_published):
     there = replace(acts, x=acts.x.to(far)) if given == "far" else acts
     found = axbench.pool_regions(there, d.to(far), as_published=as_published)
     assert alike(near(found), near(axbench.pool_regions(acts, d, as_published=as_published)))
-    direction = axbench.difference_of_means(there, c)
+    direction = probes.difference_of_means(there, c)
     directions_ = {
         "difference": direction,
-        "probe": axbench.linear_probe(there, c),
-        "component": axbench.principal_component(there, c),
-        "LAT": axbench.lat(there, c),
+        "probe": probes.linear_probe(there, c),
+        "component": probes.principal_component(there, c),
+        "LAT": probes.lat(there, c),
     }
     for w in directions_.values():
         for place in ("cpu", far):
-            assert axbench.direction_scores(there, w[None].to(place)).shape == (acts.n_rows, 1)
-    axbench.cross_validate_probe(there, [c], 0.1)
-    axbench.row_mean_probe(there, [c])
+            assert probes.direction_scores(there, w[None].to(place)).shape == (acts.n_rows, 1)
+    folds = axbench.training_folds([c])
+    probes.cross_validate_probe(there, folds, 0.1)
+    for how in ("max", "mean"):
+        vectors = probes.pooled_rows(there, how)
+        assert probes.row_probe(vectors, [c], 0.1).shape == (acts.n_rows, 1)
 
 
 @pytest.mark.parametrize("given", ["far", "near"])
