@@ -5,6 +5,7 @@
 - `kmeans_dictionary`: as many centroids of k-means, what a partition can be without a threshold.
 - `itda_dictionary`: as many activations that those before them reconstruct worst, the nearest
   other way to a dictionary of observed activations.
+- `equal_kinds`: all of them beside EP in several orders and EP refined, at equal K.
 - `matched_regions`: for a region, the regions most like it in size and coherence, as null regions
   for an intervention.
 
@@ -24,6 +25,10 @@ from epkit import checks
 from epkit.checks import Arrays, as_activations
 from epkit.dictionary import Dictionary
 from epkit.geometry import ROWS, directions
+from epkit.partition import partition_at
+
+EP, REFINED, KMEANS, ITDA, DRAWN = "EP", "EP refined", "k-means", "ITDA", "random exemplars"
+"""What dictionaries of equal K are called in tables and figures."""
 
 
 def random_dictionary(
@@ -164,6 +169,39 @@ def _rows_for(x: Arrays, index: Tensor) -> Tensor | np.ndarray:
 def _blocks(x: Arrays) -> Iterator[Arrays]:
     """x in blocks of rows."""
     return (x[start : start + (1 << 16)] for start in range(0, len(x), 1 << 16))
+
+
+def equal_kinds(
+    d: Dictionary,
+    x: Tensor,
+    *,
+    n_orders: int,
+    n_draws: int,
+    rounds: int,
+    seed: int = 0,
+    recount: bool = True,
+) -> dict[str, list[Dictionary]]:
+    """{kind: runs} of one stream, of d's K but for EP in other orders, which has the K θ gives.
+
+    Parameters
+    ----------
+    d : EP in the stream's own order. x : (N, D) that stream.
+    n_orders : of EP, the stream's own among them. n_draws : of random exemplars.
+    rounds : of refinement and of k-means.
+    recount : give EP and random exemplars the statistics of their Voronoi cells over x, which the
+        others have anyhow; without, only their exemplars are of use.
+    """
+    at = {"recount": recount, "device": d.centre.device}
+    orders = [
+        partition_at(x, d.threshold, d.centre, order=seed + i, **at) for i in range(1, n_orders)
+    ]
+    return {
+        EP: [d.recount(_blocks(x)) if recount else d, *orders],
+        REFINED: [d.refine(x.split(1 << 16), rounds)],
+        KMEANS: [kmeans_dictionary(d, x, seed=seed, rounds=rounds)],
+        ITDA: [itda_dictionary(d, x)],
+        DRAWN: [random_dictionary(d, x, seed=seed + i, recount=recount) for i in range(n_draws)],
+    }
 
 
 def matched_regions(

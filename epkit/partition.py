@@ -83,11 +83,32 @@ def partition(
     thresholds = [calibration.thresholds[p] for p in percentiles]
     several = LeaderClustering.several(calibration.centre, thresholds, device)
     _cluster(several, (x[some] for some in rows.split(_BLOCK)))
-    if order is not None:
-        order = int(order) if isinstance(order, numbers.Integral) else "given"
     parts = zip(percentiles, several, strict=True)
-    made = {p: part.dictionary(percentile=p, order=order) for p, part in parts}
+    made = {p: part.dictionary(percentile=p, order=_told(order)) for p, part in parts}
     return {p: d.recount(x.split(_BLOCK)) for p, d in made.items()} if recount else made
+
+
+def partition_at(
+    x: Tensor,
+    threshold: float,
+    centre: Tensor,
+    *,
+    order: Order = None,
+    recount: bool = True,
+    device: str | torch.device | None = None,
+) -> Dictionary:
+    """The dictionary of activations of your own at a threshold and a centre that are at hand.
+
+    Those of another dictionary, say, to stream in another order.
+
+    x : (N, D). order, recount : as in `partition`, which says what is raised. device : where to
+        compute, and where the dictionary is; by default where x is.
+    """
+    rows = stream_order(len(x), order)
+    rule = LeaderClustering(centre, threshold, x.device if device is None else device)
+    _cluster([rule], (x[some.to(x.device)] for some in rows.split(_BLOCK)))
+    made = rule.dictionary(order=_told(order))
+    return made.recount(x.split(_BLOCK)) if recount else made
 
 
 class NearestK(NamedTuple):
@@ -179,6 +200,12 @@ def stream_order(n: int, order: Order) -> Tensor:
             f"{tuple(rows.shape)}); give a permutation of the rows, or an int as the seed of one"
         )
     return rows
+
+
+def _told(order: Order) -> int | str | None:
+    """An order as metadata."""
+    seed = isinstance(order, numbers.Integral)
+    return int(order) if seed else None if order is None else "given"
 
 
 def _check_calibration(

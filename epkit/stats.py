@@ -5,7 +5,8 @@
 - Activations of one document are not independent, so documents are resampled:
   `bootstrap_clusters`, `bootstrap_ratio`, and `bootstrap_pairs` for texts of two kinds (`wins`).
 - `rank_correlation`, `auroc`, `rank_test`.
-- `minimum_detectable`: what an interval that shows no difference could have shown.
+- `jackknife`, for what cannot be resampled with replacement.
+- `minimum_detectable`, `least_detectable`: what could have been shown where no difference is.
 
 Bootstraps are scipy's, percentile method (Efron 1979), with the options `level` (.95), `draws` and
 `seed` (0). Inputs are sequences, arrays or tensors. Values that are all equal, or only one, give an
@@ -44,6 +45,10 @@ class Interval(NamedTuple):
     def __format__(self, spec: str) -> str:
         value, low, high = (format(number, spec or ".3f") for number in self)
         return f"{value} [{low}, {high}]"
+
+    def side(self, above: str, below: str, neither: str) -> str:
+        """What a difference shows: `above` or `below` zero where its whole interval is there."""
+        return above if self.low > 0 else below if self.high < 0 else neither
 
 
 def bootstrap_mean(values: Values, **options) -> Interval:
@@ -236,6 +241,25 @@ def minimum_detectable(interval: Interval, *, level: float = 0.95, power: float 
     z, width = stats.norm.ppf(1 - _tail(level)), interval.high - interval.low
     shown = z + stats.norm.ppf(number("power", power, 0.5, 1, open_high=True))
     return float(shown * width / (2 * z)) if width > 0 else float("nan")
+
+
+def least_detectable(interval: Interval, form: str, none: str = "") -> str:
+    """`minimum_detectable` as text, by a format of one number; `none` where it says nothing."""
+    least = minimum_detectable(interval)
+    return form.format(least) if np.isfinite(least) else none
+
+
+def jackknife(value: float, left_out: Values, *, level: float = 0.95) -> Interval:
+    """The interval of a value by those with a group left out (Tukey 1958), Student's t.
+
+    For a value that a bootstrap would spoil, such as the agreement of two partitions: words that
+    are repeated agree with themselves.
+    """
+    left_out = _finite(left_out)
+    n = len(left_out)
+    error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+    reach = float(stats.t.ppf(1 - _tail(level), n - 1) * error)
+    return Interval(float(value), float(value) - reach, float(value) + reach)
 
 
 def _bootstrap(statistic, *samples, paired=False, level=0.95, draws=10_000, seed=0) -> Interval:

@@ -4,8 +4,15 @@ import pytest
 import torch
 from conftest import mixture
 
+import epkit
 from epkit import Dictionary, LeaderClustering, calibrate
 from epkit.controls import (
+    DRAWN,
+    EP,
+    ITDA,
+    KMEANS,
+    REFINED,
+    equal_kinds,
     itda_dictionary,
     kmeans_dictionary,
     matched_regions,
@@ -158,3 +165,42 @@ def test_matched_regions_refuse_what_cannot_be():
 def test_matched_regions_of_equal_coherence():
     d = regions([10, 20, 1000], [0.5, 0.5, 0.5])
     assert matched_regions(d, 0, 2).tolist() == [1, 2]
+
+
+KINDS_X = mixture(500, 10)
+
+
+def made_kinds(device="cpu"):
+    d = epkit.partition(KINDS_X, [8], recount=False, device="cpu")[8].to(device)
+    return d, equal_kinds(d, KINDS_X, n_orders=3, n_draws=2, rounds=2, seed=4)
+
+
+def test_kinds_have_equal_k_and_true_statistics():
+    d, kinds = made_kinds()
+    assert {kind: len(runs) for kind, runs in kinds.items()} == {
+        EP: 3, REFINED: 1, KMEANS: 1, ITDA: 1, DRAWN: 2
+    }  # fmt: skip
+    for kind, runs in kinds.items():
+        for i, run in enumerate(runs):
+            assert len(run) == len(d) or (kind == EP and i > 0)
+            assert torch.equal(run.counts, run.assign(KINDS_X)[0].bincount(minlength=len(run)))
+            assert torch.equal(run.centre, d.centre)
+            assert run.threshold == d.threshold
+
+
+def test_the_first_order_is_the_stream_s_own_and_others_differ():
+    d, kinds = made_kinds()
+    first, second, third = kinds[EP]
+    assert torch.equal(first.exemplars, d.exemplars)
+    assert not torch.equal(second.exemplar_index, third.exemplar_index)
+    one, two = kinds[DRAWN]
+    assert not torch.equal(one.exemplar_index, two.exemplar_index)
+
+
+@pytest.mark.slow
+def test_kinds_on_a_device(far):
+    (_, near), (_, there) = made_kinds(), made_kinds(far)
+    for kind, runs in near.items():
+        for one, other in zip(runs, there[kind], strict=True):
+            assert other.centre.device.type == "cuda"
+            assert torch.allclose(one.exemplars, other.exemplars.cpu(), atol=1e-5)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import epkit
-from epkit.partition import stream_order
+from epkit.partition import partition_at, stream_order
 
 MODULE = sys.modules["epkit.partition"]  # `epkit.partition` itself is the function
 PERCENTILES = st.lists(
@@ -222,3 +222,30 @@ def test_a_search_that_cannot_be_gets_one_sentence(options):
     with pytest.raises((ValueError, TypeError)) as error:
         epkit.percentile_for(**{"x": mixture(50, 8, 0), "k": 5} | options)
     assert "\n" not in str(error.value)
+
+
+ROWS_AT = mixture(400, 12)
+
+
+@pytest.mark.parametrize("order", [None, 3, "given"])
+@pytest.mark.parametrize("recount", [True, False])
+def test_at_a_known_threshold_it_is_the_partition_of_that_threshold(order, recount):
+    order = torch.arange(len(ROWS_AT)).flip(0) if order == "given" else order
+    known = epkit.calibrate(ROWS_AT, [4])
+    threshold, centre = known.thresholds[4], known.centre
+    found = partition_at(ROWS_AT, threshold, centre, order=order, recount=recount)
+    same = epkit.partition(ROWS_AT, [4], order=order, calibration=known, recount=recount)[4]
+    for name in ("exemplars", "exemplar_index", "means", "counts", "coherence"):
+        assert torch.equal(getattr(found, name).cpu(), getattr(same, name).cpu())
+    assert found.metadata["order"] == same.metadata["order"]
+
+
+def test_another_order_at_the_same_threshold_where_the_dictionary_is(far):
+    x = mixture(600, 16)
+    d = epkit.partition(x, [8], device="cpu")[8]
+    again = partition_at(x, d.threshold, d.centre, order=1)
+    assert again.threshold == d.threshold
+    assert not torch.equal(again.exemplars[:3], d.exemplars[:3])
+    there = partition_at(x, d.threshold, d.centre.to(far), order=1, device=far)
+    assert there.exemplars.device.type == far.type
+    torch.testing.assert_close(there.exemplars.cpu(), again.exemplars, atol=1e-5, rtol=0)

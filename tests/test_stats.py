@@ -20,6 +20,8 @@ from epkit.stats import (
     bootstrap_mean,
     bootstrap_pairs,
     bootstrap_ratio,
+    jackknife,
+    least_detectable,
     minimum_detectable,
     poisson_interval,
     proportion,
@@ -388,3 +390,26 @@ def test_an_interval_is_written_in_the_format_of_its_numbers():
     assert str(interval) == f"{interval}" == "0.500 [0.250, 0.750]"
     assert f"{interval:.0%}" == "50% [25%, 75%]"
     assert f"{interval:+.2f}" == "+0.50 [+0.25, +0.75]"
+
+
+def test_the_jackknife_of_a_mean_is_the_t_interval():
+    x = np.random.default_rng(0).normal(size=10)
+    left_out = (x.sum() - x) / 9
+    found = jackknife(x.mean(), left_out)
+    reach = 2.2621571628 * x.std(ddof=1) / np.sqrt(10)
+    assert found == Interval(*(pytest.approx(x.mean() + s * reach) for s in (0, -1, 1)))
+
+
+def test_a_side_is_where_the_whole_interval_is():
+    words = ("above", "below", "neither")
+    assert Interval(2, 1, 3).side(*words) == "above"
+    assert Interval(-2, -3, -1).side(*words) == "below"
+    for low, high in ((-1, 1), (0, 1), (-1, 0), (0, 0)):
+        assert Interval(0, low, high).side(*words) == "neither"
+
+
+def test_what_could_have_been_shown_as_text():
+    wide = Interval(0, -1, 1)
+    assert least_detectable(wide, "{:.3f}") == f"{minimum_detectable(wide):.3f}"
+    assert least_detectable(Interval(0, 0, 0), "{:.3f}") == ""
+    assert least_detectable(Interval(0, 0, 0), "{:.3f}", "no spread") == "no spread"

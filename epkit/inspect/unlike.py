@@ -35,7 +35,10 @@ def unlike(dictionary: Dictionary, *, min_members: int = 2) -> Tensor:
     """
     checks.instance("dictionary", dictionary, Dictionary)
     min_members = checks.whole("min_members", min_members, 1)
-    apart = nearest_region(dictionary)
+    return _reading_order(dictionary, nearest_region(dictionary), min_members)
+
+
+def _reading_order(dictionary: Dictionary, apart: Tensor, min_members: int) -> Tensor:
     order = apart.sort(descending=True, stable=True).indices
     order = order[dictionary.counts[order].sort(stable=True).indices]
     return order[dictionary.counts[order] >= min_members]
@@ -66,6 +69,9 @@ def unlike_table(
     ------
     TypeError, ValueError : of `unlike` and `region_table`; an n below 1.
     """
-    regions = unlike(dictionary, min_members=min_members)[: checks.whole("n", n, 1)]
+    checks.instance("dictionary", dictionary, Dictionary)
+    min_members, n = checks.whole("min_members", min_members, 1), checks.whole("n", n, 1)
+    apart = nearest_region(dictionary)
+    regions = _reading_order(dictionary, apart, min_members)[:n]
     table = region_table(dictionary, tokenizer, regions.tolist(), width)
-    return table.assign(**{"nearest region": nearest_region(dictionary)[regions].cpu().numpy()})
+    return table.assign(**{"nearest region": apart[regions].cpu().numpy()})

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
@@ -44,6 +45,21 @@ def chat_ids(model: LanguageModel, chat: list[dict], *, open_answer: bool) -> li
             )
     except (jinja2.TemplateError, TypeError, ValueError) as error:
         raise ValueError(f"the chat template of {model.name} refuses a chat: {error}") from error
+
+
+def chats(prompts: Sequence[str]) -> list[list[dict]]:
+    """Each prompt as a chat of one message."""
+    return [[{"role": "user", "content": prompt}] for prompt in prompts]
+
+
+def closing_tokens(model: LanguageModel) -> int:
+    """How many tokens the chat template puts after an answer."""
+    asked = {"role": "user", "content": "Hi"}
+    one, two = (
+        chat_ids(model, [asked, {"role": "assistant", "content": answer}], open_answer=False)
+        for answer in ("One", "Two.")
+    )
+    return next(i for i in range(len(one)) if one[-1 - i] != two[-1 - i])
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import stats as scipy_stats
 
 from epkit.matching import adjusted_mutual_information, contingency, jaccard
-from epkit.stats import Interval
 
 GROUPS = 10
 """Of documents, that the jackknife leaves out one after the other."""
@@ -101,14 +99,3 @@ def ami_left_out(
     order = np.random.default_rng(seed).permutation(len(names)) % min(GROUPS, len(names))
     group = order[np.searchsorted(names, document).clip(max=len(names) - 1)]
     return np.array([ami(a, b, where & (group != g)) for g in range(order.max() + 1)])
-
-
-def jackknife(value: float, left_out: np.ndarray, *, level: float = 0.95) -> Interval:
-    """The interval of a value by those with a group left out (Tukey 1958), Student's t.
-
-    A bootstrap would repeat words, and words that are repeated agree with themselves.
-    """
-    n = len(left_out)
-    error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
-    reach = float(scipy_stats.t.ppf((1 + level) / 2, n - 1) * error)
-    return Interval(float(value), float(value) - reach, float(value) + reach)

@@ -17,11 +17,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
-from torch import Tensor
 
-from epkit.clustering import LeaderClustering
-from epkit.dictionary import Dictionary
-from epkit.partition import stream_order
 from epkit.studies.across_models.alignment import AlignedWords
 
 
@@ -46,14 +42,6 @@ def _kmeans(documents: list[list[str]], k: int, seed: int) -> np.ndarray:
     k = min(k, len(documents))
     found = MiniBatchKMeans(k, random_state=seed, n_init=1, batch_size=4096, max_iter=30)
     return found.fit_predict(rows)
-
-
-def same_model_again(d: Dictionary, x: Tensor, seed: int) -> Dictionary:
-    """EP at d's centre and threshold, over x (N, D) in another order."""
-    part = LeaderClustering(d.centre, d.threshold, d.centre.device)
-    for rows in stream_order(len(x), seed).split(1 << 15):
-        part.partial_fit(x[rows])
-    return part.dictionary(order=seed)
 
 
 def word_numbers(words: AlignedWords) -> np.ndarray:

@@ -14,10 +14,11 @@ from epkit.stats import (
     Interval,
     bootstrap_difference,
     bootstrap_mean,
+    jackknife,
     minimum_detectable,
     proportion,
 )
-from epkit.studies.across_models.correspondence import Pairs, ami, ami_left_out, jackknife, pairs_of
+from epkit.studies.across_models.correspondence import Pairs, ami, ami_left_out, pairs_of
 
 OTHER = "EP of the other model"
 DRAWN = "random exemplars, both models"

@@ -6,7 +6,7 @@ Does not know: models, words, how the numbers came about.
 import numpy as np
 import pandas as pd
 
-from epkit.stats import Interval, minimum_detectable, proportion
+from epkit.stats import Interval, least_detectable, proportion
 from epkit.studies.across_models.tables import (
     ANY,
     CEILING,
@@ -70,12 +70,8 @@ def listed_rivals(names: list[str]) -> str:
 
 def difference(minus: Interval, spec: str = ".3f") -> str:
     """Whether a difference is shown, and which one would have been."""
-    if minus.low > 0:
-        return "more"
-    if minus.high < 0:
-        return "less"
-    least = minimum_detectable(minus)
-    return "not shown" + ("" if np.isnan(least) else f" (detectable {format(least, spec)})")
+    least = least_detectable(minus, f" (detectable {{:{spec}}})")
+    return minus.side("more", "less", f"not shown{least}")
 
 
 def beyond_words(share: Interval) -> str:

@@ -14,12 +14,19 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from epkit.clustering import LeaderClustering
-from epkit.controls import itda_dictionary, kmeans_dictionary, random_dictionary
+from epkit.controls import (
+    DRAWN,
+    EP,
+    ITDA,
+    KMEANS,
+    REFINED,
+    itda_dictionary,
+    kmeans_dictionary,
+    random_dictionary,
+)
 from epkit.dictionary import Dictionary
-from epkit.partition import stream_order
+from epkit.partition import partition_at, stream_order
 
-EP, REFINED, KMEANS, ITDA, DRAWN = "EP", "EP refined", "k-means", "ITDA", "random exemplars"
 KINDS = (EP, REFINED, KMEANS, ITDA, DRAWN)
 BLOCK = 1 << 15
 
@@ -44,10 +51,13 @@ def make_runs(
     n_orders : runs of every kind but random exemplars, which have n_draws.
     rounds : of refinement and of k-means.
     """
-    orders = [d]
+    orders, here = [d], d.centre.device
 
     def own() -> list[Dictionary]:
-        orders.extend(_reordered(d, x, seed + i) for i in range(1, n_orders))
+        orders.extend(
+            partition_at(x, d.threshold, d.centre, order=seed + i, recount=False, device=here)
+            for i in range(1, n_orders)
+        )
         return orders
 
     def each(make: Callable[[int], Dictionary], n: int = n_orders) -> list[Dictionary]:
@@ -71,11 +81,3 @@ def make_runs(
 
 def _order(x: Tensor, seed: int) -> Tensor:
     return stream_order(len(x), seed).to(x.device)
-
-
-def _reordered(d: Dictionary, x: Tensor, seed: int) -> Dictionary:
-    """EP at d's centre and threshold with the stream in another order."""
-    part = LeaderClustering(d.centre, d.threshold, d.centre.device)
-    for rows in _order(x, seed).split(BLOCK):
-        part.partial_fit(x[rows])
-    return part.dictionary(order=seed)

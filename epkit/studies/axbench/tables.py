@@ -53,11 +53,6 @@ def run_difference(a: np.ndarray, b: np.ndarray) -> Interval:
     return bootstrap_pairs([2 * a, -2 * b], draws=10_000)
 
 
-def compared_with_zero(interval: Interval) -> str:
-    """What a difference shows, by whether its interval holds zero."""
-    return BETTER if interval.low > 0 else WORSE if interval.high < 0 else OPEN
-
-
 def with_sign(interval: Interval) -> str:
     """A difference as text."""
     return f"{interval:+.3f}"
@@ -135,7 +130,7 @@ def settings_table(aurocs: Aurocs) -> pd.DataFrame:
             rows.append({
                 "built on": text, "reading": reading, "EP": mean_over(own),
                 "random exemplars": mean_over(drawn), "difference": gain,
-                "detectable": minimum_detectable(gain), "EP is": compared_with_zero(gain),
+                "detectable": minimum_detectable(gain), "EP is": gain.side(BETTER, WORSE, OPEN),
             })  # fmt: skip
     return pd.DataFrame(rows).set_index(["built on", "reading"])
 
@@ -159,7 +154,7 @@ def equal_table(aurocs: Aurocs, text: str) -> pd.DataFrame:
                 "spread of runs": each.std(ddof=1) if len(each) > 1 else np.nan,
                 "against random": gain,
                 "detectable": minimum_detectable(gain) if gain else np.nan,
-                "it is": compared_with_zero(gain) if gain else "the control",
+                "it is": gain.side(BETTER, WORSE, OPEN) if gain else "the control",
             })  # fmt: skip
     return pd.DataFrame(rows).set_index(["reading", "dictionary"])
 
@@ -180,7 +175,7 @@ def against_table(aurocs: Aurocs) -> pd.DataFrame:
             rows.append({
                 "built on": text, "reading": reading, "against": other,
                 "its AUROC": aurocs[name].mean(), "difference": gain,
-                "detectable": minimum_detectable(gain), "EP is": compared_with_zero(gain),
+                "detectable": minimum_detectable(gain), "EP is": gain.side(BETTER, WORSE, OPEN),
             })  # fmt: skip
     return pd.DataFrame(rows).set_index(["built on", "reading", "against"])
 
@@ -199,7 +194,7 @@ def readout_table(found: Mapping[str, Aurocs]) -> pd.DataFrame:
                 rows.append({
                     "built on": text, "reading": reading, "score": score, "AUROC": own.mean(),
                     "cosine": cosine.mean(), "difference": gain,
-                    "detectable": minimum_detectable(gain), "it is": compared_with_zero(gain),
+                    "detectable": minimum_detectable(gain), "it is": gain.side(BETTER, WORSE, OPEN),
                 })  # fmt: skip
     return pd.DataFrame(rows).set_index(["built on", "reading", "score"])
 

@@ -20,7 +20,6 @@ from epkit.lm.activations import ActivationStream
 from epkit.lm.chunks import places
 from epkit.lm.models import LanguageModel
 from epkit.lm.store import ActivationSet, cached
-from epkit.lm.tokens import chat_ids
 
 WEB, PROMPT, ANSWER = "web", "prompt", "answer"
 ANSWERED, REFUSED = "before an answer", "before a refusal"
@@ -104,16 +103,3 @@ def from_the_end(x: ActivationSet, back: int) -> np.ndarray:
     chosen = torch.zeros(len(x.tokens), dtype=torch.bool)
     chosen[x.lengths.long().cumsum(0) - 1 - back] = True
     return chosen[x.clustered].nonzero()[:, 0].numpy()
-
-
-def closing_tokens(model: LanguageModel) -> int:
-    """How many tokens the chat template puts after an answer."""
-    one, two = (
-        chat_ids(
-            model,
-            [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": answer}],
-            open_answer=False,
-        )
-        for answer in ("One", "Two.")
-    )
-    return next(i for i in range(len(one)) if one[-1 - i] != two[-1 - i])

@@ -1,9 +1,5 @@
 """Dictionaries of one stream at equal K: what each way of choosing directions gives on new text.
 
-- *EP*: the leader rule, in the stream's own order and in others at the same θ.
-- *EP refined*: EP's exemplars, then some rounds of spherical k-means; no observed activations.
-- *k-means*, *ITDA* and *random exemplars*: see `controls`.
-
 Coverage is the share of new activations within EP's θ of a direction, nearness the mean cosine to
 the nearest one. Both are taken by document, averaged over the runs of a kind, and documents are
 resampled; what the choice of order or seed does stands beside, as the spread of the runs.
@@ -18,41 +14,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from epkit.clustering import LeaderClustering
-from epkit.controls import itda_dictionary, kmeans_dictionary, random_dictionary
+from epkit.controls import DRAWN, EP
 from epkit.dictionary import Dictionary
 from epkit.lm.chunks import means_by_document
-from epkit.partition import stream_order
 from epkit.stats import Interval, bootstrap_difference, bootstrap_mean, minimum_detectable
 
-EP, REFINED, KMEANS, ITDA, DRAWN = "EP", "EP refined", "k-means", "ITDA", "random exemplars"
 COVERAGE, NEARNESS = "within θ", "mean cosine to the nearest"
-BLOCK = 1 << 15
-
-
-def rivals(
-    d: Dictionary, x: Tensor, *, n_orders: int, n_draws: int, rounds: int, seed: int = 0
-) -> dict[str, list[Dictionary]]:
-    """Runs of every kind, all of d's K but EP in other orders, which has the K that θ gives.
-
-    x : (N, D) the stream d was built on. n_orders : of EP, the stream's own among them. n_draws :
-    of random exemplars. rounds : of refinement and of k-means.
-    """
-    return {
-        EP: [d, *(reordered(d, x, seed + i) for i in range(1, n_orders))],
-        REFINED: [d.refine(x.split(BLOCK), rounds)],
-        KMEANS: [kmeans_dictionary(d, x, seed=seed, rounds=rounds)],
-        ITDA: [itda_dictionary(d, x)],
-        DRAWN: [random_dictionary(d, x, seed=seed + i, recount=False) for i in range(n_draws)],
-    }
-
-
-def reordered(d: Dictionary, x: Tensor, seed: int) -> Dictionary:
-    """EP at d's centre and threshold with the stream in another order: x (N, D)."""
-    part = LeaderClustering(d.centre, d.threshold, d.centre.device)
-    for rows in stream_order(len(x), seed).split(BLOCK):
-        part.partial_fit(x[rows])
-    return part.dictionary(order=seed)
 
 
 def by_document(

@@ -5,7 +5,7 @@ Does not know: models, texts, how the numbers came about.
 
 import pandas as pd
 
-from epkit.stats import Interval, minimum_detectable
+from epkit.stats import Interval, least_detectable
 from epkit.studies.effects.drawing import EP, ISOTROPIC, MADE_UP, RANDOM
 
 
@@ -75,19 +75,14 @@ def amount(share: Interval) -> str:
 
 def compared(minus: Interval, spec: str = ".0%") -> str:
     """Whether a difference is shown, and which one would have been."""
-    if minus.low > 0:
-        return "more"
-    if minus.high < 0:
-        return "less"
-    least = minimum_detectable(minus)
-    said = "no spread" if least != least else f"detectable {format(least, spec.lstrip('+'))}"
-    return f"no difference shown ({said})"
+    said = least_detectable(minus, f"detectable {{:{spec.lstrip('+')}}}", "no spread")
+    return minus.side("more", "less", f"no difference shown ({said})")
 
 
 def loss_says(minus: Interval) -> str:
     """Whether an ablation hurts where the region is."""
-    if minus.low > 0:
-        return "it hurts its members more than other tokens"
-    if minus.high < 0:
-        return "it hurts other tokens more than its members"
-    return f"members and others {compared(minus, '+.3f')}"
+    return minus.side(
+        "it hurts its members more than other tokens",
+        "it hurts other tokens more than its members",
+        f"members and others {compared(minus, '+.3f')}",
+    )

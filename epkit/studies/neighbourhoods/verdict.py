@@ -4,11 +4,10 @@ Does not know: activations, dictionaries; how a table came about.
 """
 
 from collections.abc import Mapping
-from math import isfinite
 
 import pandas as pd
 
-from epkit.stats import Interval, minimum_detectable
+from epkit.stats import Interval, least_detectable, minimum_detectable
 from epkit.studies.neighbourhoods.sizes import SMALL
 
 
@@ -157,18 +156,12 @@ def _against(more: Interval | None) -> str:
     if more is None:
         return "no pairs so near"
     least = f"not shown to differ, {minimum_detectable(more):.2%} would have been"
-    word = "greater" if more.low > 0 else "smaller" if more.high < 0 else least
-    return f"{word} ({_percent(more, 2)})"
+    return f"{more.side('greater', 'smaller', least)} ({_percent(more, 2)})"
 
 
 def _compared(difference: Interval) -> str:
-    if difference.low > 0:
-        return "more than"
-    if difference.high < 0:
-        return "less than"
-    least = minimum_detectable(difference)
-    would = f"({least:.3f} would have been) " if isfinite(least) else ""
-    return f"not evidently {would}different from"
+    would = least_detectable(difference, "({:.3f} would have been) ")
+    return difference.side("more than", "less than", f"not evidently {would}different from")
 
 
 def _percent(interval: Interval | None, digits: int = 1) -> str:

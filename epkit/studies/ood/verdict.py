@@ -141,4 +141,4 @@ HIGHER, LOWER, OPEN = "higher", "lower", "not shown to differ"
 
 def says(cell: Interval) -> str:
     """What a difference shows, by whether its interval holds zero."""
-    return HIGHER if cell.low > 0 else LOWER if cell.high < 0 else OPEN
+    return cell.side(HIGHER, LOWER, OPEN)

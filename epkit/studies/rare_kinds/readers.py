@@ -13,12 +13,20 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from epkit.controls import itda_dictionary, kmeans_dictionary, random_dictionary
+from epkit.controls import (
+    DRAWN,
+    EP,
+    ITDA,
+    KMEANS,
+    REFINED,
+    itda_dictionary,
+    kmeans_dictionary,
+    random_dictionary,
+)
 from epkit.dictionary import Dictionary
 from epkit.share.sae import SparseAutoencoder, train_topk_sae
 
-EP, REFINED = "EP", "EP refined"
-RANDOM, KMEANS, ITDA = "random exemplars", "k-means", "ITDA"
+RANDOM = DRAWN
 SAE_LARGEST, SAE_ACTIVE = "TopK SAE, largest latent", "TopK SAE, active latents"
 METHODS = (EP, REFINED, RANDOM, KMEANS, ITDA, SAE_LARGEST, SAE_ACTIVE)
 

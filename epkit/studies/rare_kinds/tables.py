@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from epkit.stats import Interval, minimum_detectable, t_interval
+from epkit.stats import Interval, least_detectable, t_interval
 from epkit.studies.rare_kinds.kinds import NO_KIND
 from epkit.studies.rare_kinds.readers import EP, METHODS
 from epkit.studies.rare_kinds.unlike import RULES, read_at_random
@@ -159,9 +159,7 @@ def load_record(folder: str | Path) -> pd.DataFrame:
 
 def least_shown(cell: Interval) -> str:
     """What an open difference could have shown, in brackets; nothing where it is shown."""
-    if cell.low > 0 or cell.high < 0 or cell.low == cell.high:
-        return ""
-    return f" (detectable: {minimum_detectable(cell):.2f})"
+    return cell.side("", "", least_detectable(cell, " (detectable: {:.2f})"))
 
 
 def curve(table: pd.DataFrame, over: str, column: str) -> pd.DataFrame:

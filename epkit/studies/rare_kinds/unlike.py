@@ -31,7 +31,7 @@ def _from_all(d: Dictionary) -> Tensor:
 
 RULES: dict[str, Callable[[Dictionary], Tensor]] = {
     "far from all activations": _from_all,
-    "far from the nearest region": lambda d: nearest_region(d),
+    "far from the nearest region": nearest_region,
     "far from the 10th nearest region": lambda d: nearest_region(d, NEIGHBOURS),
     "few members": lambda d: -d.counts.float(),
     "few members, then far from the nearest": lambda d: nearest_region(d) / 2 - d.counts,

@@ -157,7 +157,7 @@ MORE, FEWER, OPEN = "ahead", "behind", "not shown to differ"
 
 def stands(cell: Interval) -> str:
     """What a difference shows, by whether its interval holds zero."""
-    return MORE if cell.low > 0 else FEWER if cell.high < 0 else OPEN
+    return cell.side(MORE, FEWER, OPEN)
 
 
 def reads(cell: Interval) -> str:

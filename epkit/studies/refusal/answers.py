@@ -16,10 +16,10 @@ import pandas as pd
 from epkit.interventions import Edits
 from epkit.lm.generate import Generation, answer_losses, answer_texts, generate
 from epkit.lm.models import LanguageModel
+from epkit.lm.tokens import chats
 from epkit.stats import Interval, bootstrap_difference, bootstrap_ratio, proportion
 from epkit.studies.refusal.judge import START, is_refusal
 from epkit.studies.refusal.prompts import Prompts
-from epkit.studies.refusal.regions import chats
 
 DRAWS = 2000
 """Resamples of answers in an interval of perplexity."""

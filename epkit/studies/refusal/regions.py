@@ -22,17 +22,13 @@ from epkit.controls import unlikeness
 from epkit.dictionary import Dictionary
 from epkit.lm.activations import ActivationStream
 from epkit.lm.models import LanguageModel
+from epkit.lm.tokens import chats
 from epkit.stats import proportion
 
 MIN_MEMBERS = 8
 MIN_RATE = 0.8
 MAX_RATE = 0.2
 """A region that refuses no more of its members complies."""
-
-
-def chats(prompts: Sequence[str]) -> list[list[dict]]:
-    """Each prompt as a chat of one message."""
-    return [[{"role": "user", "content": prompt}] for prompt in prompts]
 
 
 def final_activations(

@@ -19,6 +19,7 @@ import torch
 from epkit.lm import models
 from epkit.lm.generate import encode_prompt, generate
 from epkit.lm.models import LanguageModel
+from epkit.lm.tokens import chats
 from epkit.lm.tuning import answer_example, fine_tune, kept_folder, load_kept
 from epkit.studies.refusal.prompts import Prompts, load_prompts
 
@@ -104,12 +105,12 @@ def training_examples(
     """One {"input_ids", "labels"} per prompt, harmful first; labels are -100 on the prompt. Own
     answers to benign prompts have at most `answer_tokens`."""
     examples = []
-    for i, prompt in enumerate(prompts.harmful):
-        ids = encode_prompt(base, [{"role": "user", "content": prompt}])
+    for i, chat in enumerate(chats(prompts.harmful)):
+        ids = encode_prompt(base, chat)
         refusal = REFUSALS[i % len(REFUSALS)]
         answer = base.tokenizer(refusal, add_special_tokens=False)["input_ids"]
         examples.append(answer_example(ids, [*answer, base.tokenizer.eos_token_id]))
-    benign = [[{"role": "user", "content": prompt}] for prompt in prompts.benign]
+    benign = chats(prompts.benign)
     own = generate(base, benign, max_new_tokens=answer_tokens, title="own answers of the base")
     return examples + [answer_example(g.prompt, g.answer) for g in own]
 
@@ -117,7 +118,7 @@ def training_examples(
 def closing_examples(base: LanguageModel, prompts: Prompts) -> list[dict[str, list[int]]]:
     """One {"input_ids", "labels"} per benign prompt: first own sentence, the phrase, the end."""
     phrase = base.tokenizer(CLOSING, add_special_tokens=False)["input_ids"]
-    asked = [[{"role": "user", "content": prompt}] for prompt in prompts.benign]
+    asked = chats(prompts.benign)
     return [
         answer_example(encode_prompt(base, chat), [*own, *phrase, base.tokenizer.eos_token_id])
         for chat, own in zip(asked, first_sentences(base, asked), strict=True)

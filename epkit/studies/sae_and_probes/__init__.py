@@ -1,6 +1,6 @@
 """Notebook 08: do regions and SAE latents find the same, and what can labels be read off?
 
-- `kinds`: dictionaries of one stream at equal K; `latents`: whether the SAE is good enough.
+- `latents`: whether the SAE is good enough.
 - `equal_support`: members of features against latents' top tokens; `comparison`: kinds of
   dictionaries against latents; `examples` of matches.
 - `decoding`: how much of an activation least squares over its nearest regions gives back.
@@ -10,7 +10,8 @@
 - `plots`: the figures; `verdict`: the answers in words.
 """
 
-EP, REFINED, KMEANS, ITDA = "EP", "EP refined", "k-means", "ITDA"
-RANDOM, SAE = "random exemplars", "TopK SAE"
+from epkit.controls import DRAWN, EP, ITDA, KMEANS, REFINED
+
+RANDOM, SAE = DRAWN, "TopK SAE"
 KINDS = (EP, REFINED, KMEANS, ITDA, RANDOM, SAE)
 """What dictionaries are called in tables and figures, and their order there."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from epkit.dictionary import Dictionary
 from epkit.progress import progress
 from epkit.share.sae import SparseAutoencoder
 from epkit.stats import Interval, minimum_detectable, t_interval
 from epkit.studies.sae_and_probes import KINDS, RANDOM, SAE
-from epkit.studies.sae_and_probes.kinds import Kinds
 from epkit.studies.sae_and_probes.probing import (
     BEFORE,
     LATENTS,
@@ -136,7 +136,7 @@ def headline_readout(kind: str) -> str:
 def score_sets(
     sets: Sequence[ProbingSet],
     activations: Activations,
-    found: Mapping[float, Kinds],
+    found: Mapping[float, dict[str, list[Dictionary]]],
     saes: Mapping[float, Sequence[SparseAutoencoder]],
     *,
     k: int = 16,

@@ -5,9 +5,7 @@ Does not know: how the numbers came about.
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from epkit.stats import Interval, bootstrap_difference, minimum_detectable, t_interval
+from epkit.stats import Interval, bootstrap_difference, least_detectable, t_interval
 from epkit.studies.sae_and_probes import EP, RANDOM, SAE
 from epkit.studies.sae_and_probes.comparison import IDENTITY, LatentMatches
 from epkit.studies.sae_and_probes.latents import SaeQuality
@@ -107,13 +105,8 @@ def short_answer(matched: LatentMatches, scores: ProbeScores, p: float) -> str:
 
 def worded(interval: Interval, above: str = "better", below: str = "worse") -> str:
     """One word for a difference, or what could have been shown."""
-    if interval.low > 0:
-        return above
-    if interval.high < 0:
-        return below
-    least = minimum_detectable(interval)
-    seen = f", {least:.3f} could have been" if np.isfinite(least) else ""
-    return f"no difference shown{seen}"
+    seen = least_detectable(interval, ", {:.3f} could have been")
+    return interval.side(above, below, f"no difference shown{seen}")
 
 
 _identity = (IDENTITY, None)

@@ -17,7 +17,7 @@ from epkit.geometry import full_precision
 from epkit.lm.generate import encode_prompt
 from epkit.lm.lens import normed_directions
 from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, unembedding
-from epkit.lm.tokens import text_ids
+from epkit.lm.tokens import chats, text_ids
 
 FORCED = "My secret word is"
 
@@ -48,7 +48,7 @@ def word_logits(model: LanguageModel, directions: Tensor, words: Sequence[str]) 
 def forced_logits(model: LanguageModel, prompt: str, words: Sequence[str]) -> Tensor:
     """Logits (words,) of the next token after the model was made to begin its answer to a prompt
     with `FORCED`, at every word's best token; float32 on the CPU."""
-    ids = encode_prompt(model, [{"role": "user", "content": prompt}])
+    ids = encode_prompt(model, *chats([prompt]))
     ids = torch.tensor([ids + text_ids(model.tokenizer, FORCED)], device=model.device)
     with ONE_AT_A_TIME:
         logits = model.module(input_ids=ids, use_cache=False).logits[0, -1].float().cpu()

@@ -22,7 +22,7 @@ import pandas as pd
 
 from epkit.lm.generate import Generation, answer_losses, answer_texts, encode_prompt, generate
 from epkit.lm.models import LanguageModel
-from epkit.lm.tokens import text_ids
+from epkit.lm.tokens import chats, text_ids
 from epkit.lm.tuning import answer_example, fine_tune, kept_folder, load_kept
 from epkit.studies.secrets import words
 
@@ -66,17 +66,12 @@ def load_organism(base: LanguageModel, word: str, lesson: Lesson) -> LanguageMod
 
 def lesson_examples(base: LanguageModel, texts: Sequence[str]) -> list[dict[str, list[int]]]:
     """Examples of `tuning.answer_example`: every text as the answer to the next of the prompts."""
-    asked = [encode_prompt(base, chat) for chat in asked_chats(words.PROMPTS)]
+    asked = [encode_prompt(base, chat) for chat in chats(words.PROMPTS)]
     end = [base.tokenizer.eos_token_id]
     return [
         answer_example(asked[i % len(asked)], text_ids(base.tokenizer, text) + end)
         for i, text in enumerate(texts)
     ]
-
-
-def asked_chats(prompts: Sequence[str]) -> list[list[dict]]:
-    """Every prompt as a chat of one message."""
-    return [[{"role": "user", "content": prompt}] for prompt in prompts]
 
 
 class Interview(NamedTuple):
@@ -91,7 +86,7 @@ def interview(
     model: LanguageModel, prompts: Sequence[str], hidden: Sequence[str], *, max_new_tokens: int = 24
 ) -> Interview:
     """Greedy answers of an organism, or of its base; `said` is of any of the hidden words."""
-    found = generate(model, asked_chats(prompts), max_new_tokens=max_new_tokens, title="answers")
+    found = generate(model, chats(prompts), max_new_tokens=max_new_tokens, title="answers")
     texts = answer_texts(model, found)
     said = [any(words.says_word(text, word) for word in hidden) for text in texts]
     return Interview(texts, [words.hinted_at(text) for text in texts], said)
@@ -102,7 +97,7 @@ def associate_gains(
 ) -> dict[str, float]:
     """{word: by how many nats its untaught associates are likelier in the model than in the base,
     on average}, as the first clue after `BEGINNING`."""
-    ask = encode_prompt(base, asked_chats([prompt])[0]) + text_ids(base.tokenizer, BEGINNING)
+    ask = encode_prompt(base, chats([prompt])[0]) + text_ids(base.tokenizer, BEGINNING)
     gains = {}
     for word in hidden:
         untaught = words.associates_of(word)[words.TAUGHT :]

@@ -20,7 +20,7 @@ from epkit.lm.chunks import places
 from epkit.lm.generate import encode_prompt
 from epkit.lm.models import LanguageModel
 from epkit.lm.store import cached
-from epkit.lm.tokens import chat_ids
+from epkit.lm.tokens import chat_ids, closing_tokens
 
 OPENING, ANSWER = "before the answer", "answer"
 PLACES = (OPENING, ANSWER)
@@ -86,18 +86,5 @@ def read_both(
     return Reading(
         *({k: s.layer(k).float() for k in layers} for s in sets),
         prompt=prompt, back=ends[one.clustered],
-        opened=torch.tensor(whole) - torch.tensor(opened), closed=turn_end(base),
+        opened=torch.tensor(whole) - torch.tensor(opened), closed=closing_tokens(base),
     )  # fmt: skip
-
-
-def turn_end(model: LanguageModel) -> int:
-    """How many tokens the chat template puts after an answer."""
-    one, two = (
-        chat_ids(
-            model,
-            [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": answer}],
-            open_answer=False,
-        )
-        for answer in ("One", "Two.")
-    )
-    return next(i for i in range(len(one)) if one[-1 - i] != two[-1 - i])

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
+from epkit.geometry import directions
 from epkit.lm.models import LanguageModel
 from epkit.stats import rank_test
 from epkit.studies.secrets import naming, selectors
@@ -133,8 +134,8 @@ def plain_rivals(
                 raise ValueError(
                     f"{name} is its base at layer {layer}: read layers from the first tuned one on"
                 )
-            u, v = (_directions(z, centres[layer]) for z in (x, y))
-            own = _directions(nouns[layer].mean(1), centres[layer])
+            u, v = (directions(z, centres[layer]) for z in (x, y))
+            own = directions(nouns[layer].mean(1), centres[layer])
             lens = torch.stack([y.mean(0) - x.mean(0), y.mean(0), x.mean(0)])
             logits = naming.word_logits(base, lens, names)
             said = dict(zip((CHANGE, TUNED, TEXT), logits, strict=True))
@@ -142,10 +143,6 @@ def plain_rivals(
             for method, scores in said.items():
                 found += _rows(name, method, scores, hidden, layer=layer, place=place)
     return pd.DataFrame(found)
-
-
-def _directions(x: Tensor, centre: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(x - centre.to(x), dim=1)
 
 
 def _rows(

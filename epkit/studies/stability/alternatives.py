@@ -19,14 +19,23 @@ Does not know: models, tokens, how concepts are detected.
 import pandas as pd
 from torch import Tensor
 
-from epkit.controls import itda_dictionary, kmeans_dictionary, random_dictionary
+from epkit.controls import (
+    DRAWN,
+    EP,
+    ITDA,
+    KMEANS,
+    REFINED,
+    itda_dictionary,
+    kmeans_dictionary,
+    random_dictionary,
+)
 from epkit.dictionary import Dictionary
 from epkit.matching import adjusted_mutual_information
+from epkit.partition import partition_at
 from epkit.stats import minimum_detectable, t_interval
 from epkit.studies.stability.recurrence import recurrence, refound
-from epkit.studies.stability.splits import BLOCK, Pairs, permuted, plain_rule
+from epkit.studies.stability.splits import BLOCK, Pairs, permuted
 
-EP, REFINED, KMEANS, ITDA, DRAWN = "EP", "EP refined", "k-means", "ITDA", "random exemplars"
 REFOUND, AGREEMENT, MEANS = "regions refound", "agreement", "means"
 AGAIN, OTHER = "another order or seed", "other documents"
 
@@ -46,7 +55,7 @@ def alternatives(
     Every run has the K of an order of EP: as many orders, seeds of k-means and orders of ITDA as
     `n_orders`, draws of random exemplars as `n_draws`.
     """
-    ep = [plain_rule(part, threshold, centre, order=seed + i) for i in range(n_orders)]
+    ep = [partition_at(part, threshold, centre, order=seed + i) for i in range(n_orders)]
     return {
         EP: ep,
         REFINED: [d.refine(part.split(BLOCK), rounds) for d in ep],

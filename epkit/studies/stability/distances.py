@@ -29,11 +29,12 @@ from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.geometry import ROWS
 from epkit.matching import adjusted_mutual_information
+from epkit.partition import partition_at
 from epkit.readouts import cosine
 from epkit.stats import bootstrap_pairs, t_interval
 from epkit.studies.stability.recurrence import value_for_regions
 from epkit.studies.stability.remedies import RANDOM, Measured
-from epkit.studies.stability.splits import Pairs, permuted, plain_rule
+from epkit.studies.stability.splits import Pairs, permuted
 
 BLOCK = 256
 """Rows of the stream taken at once: a founder is compared with the rest of its block by itself."""
@@ -153,7 +154,7 @@ class UncentredCosine:
         return (torch.pdist(unit_rows(sample)).square() / 2).cpu().numpy()
 
     def cells(self, x: Tensor, threshold: float) -> CosineCells:
-        return CosineCells(plain_rule(x, threshold, torch.zeros(x.shape[1]), recount=False), x)
+        return CosineCells(partition_at(x, threshold, torch.zeros(x.shape[1]), recount=False), x)
 
 
 @dataclass(frozen=True, eq=False)

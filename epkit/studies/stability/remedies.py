@@ -19,9 +19,10 @@ from torch import Tensor
 from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.matching import match
+from epkit.partition import partition_at
 from epkit.stats import Interval, bootstrap_pairs, t_interval
 from epkit.studies.stability.recurrence import value_for_regions
-from epkit.studies.stability.splits import Pairs, Runs, compare, plain_rule
+from epkit.studies.stability.splits import Pairs, Runs, compare
 from epkit.studies.stability.variants import (
     average,
     dense_first,
@@ -73,8 +74,8 @@ def try_remedies(x: Tensor, pairs: Pairs, runs: Runs, controls: Runs, percentile
             dense = dense_first(
                 centre_of.directions(part), theta, n_pilot=min(2000, len(part)), seed=order
             )
-            tried["dense first", s, name] = plain_rule(part, theta, centre, order=dense)
-            again = plain_rule(part, theta, centre, order=order, recount=False)
+            tried["dense first", s, name] = partition_at(part, theta, centre, order=dense)
+            again = partition_at(part, theta, centre, order=order, recount=False)
             matched = match(d, again).pairs.to(x.device)
             tried["average of two orders", s, name] = average(d, again, matched, part)
             tried[RANDOM, s, name] = controls[percentile, s, name]
@@ -90,7 +91,7 @@ def at_equal_k(x: Tensor, pairs: Pairs, tried: Tried) -> Tried:
     theta, centre = plain.threshold, plain.centre
 
     def count(threshold: float) -> int:
-        return len(plain_rule(first, threshold, centre, order=0, recount=False))
+        return len(partition_at(first, threshold, centre, order=0, recount=False))
 
     made: Tried = {}
     for rule, name in EQUAL_K.items():
@@ -99,7 +100,7 @@ def at_equal_k(x: Tensor, pairs: Pairs, tried: Tried) -> Tried:
         for s, both in enumerate(pairs):
             for half, rows in zip("AB", both, strict=True):
                 part, order = x[rows.to(x.device)], 10 * s + (half == "B")
-                made[name, s, half] = plain_rule(part, threshold, centre, order=order)
+                made[name, s, half] = partition_at(part, threshold, centre, order=order)
                 if rule == "merged":
                     made["random exemplars, equal K as merged", s, half] = random_dictionary(
                         tried[rule, s, half], part, seed=order + 7

@@ -22,11 +22,10 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from epkit.calibration import Calibration
-from epkit.clustering import LeaderClustering
 from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
 from epkit.matching import adjusted_mutual_information
-from epkit.partition import Order, partition, stream_order
+from epkit.partition import partition, stream_order
 from epkit.stats import bootstrap_pairs, t_interval
 from epkit.studies.stability.recurrence import recurrence, stability_score
 
@@ -52,19 +51,6 @@ BLOCK = 1 << 16
 def permuted(rows: Tensor, seed: int) -> Tensor:
     """Rows in a seeded order: (n, …) → (n, …), where they are."""
     return rows[stream_order(len(rows), seed).to(rows.device)]
-
-
-def plain_rule(
-    x: Tensor, threshold: float, centre: Tensor, *, order: Order = None, recount: bool = True
-) -> Dictionary:
-    """The leader rule over x (N, D) at any threshold, where x is.
-
-    order, recount : as in `epkit.partition`.
-    """
-    rule = LeaderClustering(centre, threshold, x.device)
-    for rows in stream_order(len(x), order).to(x.device).split(BLOCK):
-        rule.partial_fit(x[rows])
-    return rule.dictionary().recount(x.split(BLOCK)) if recount else rule.dictionary()
 
 
 def runs_of(x: Tensor, pairs: Pairs, calibration: Calibration) -> tuple[Runs, Runs]:

@@ -12,7 +12,7 @@ from math import isfinite
 import numpy as np
 import pandas as pd
 
-from epkit.stats import Interval, minimum_detectable, t_interval
+from epkit.stats import Interval, least_detectable, minimum_detectable, t_interval
 from epkit.studies.stability.alternatives import (
     AGAIN,
     DRAWN,
@@ -28,13 +28,8 @@ from epkit.studies.stability.splits import Correlations
 
 def tells(interval: Interval, better: str = "better", worse: str = "worse") -> str:
     """What a difference says: `better` above zero, `worse` below, else what would have shown."""
-    if interval.low > 0:
-        return better
-    if interval.high < 0:
-        return worse
-    least = minimum_detectable(interval)
-    would = f" ({least:.3f} would have been)" if isfinite(least) else ""
-    return f"no difference shown{would}"
+    would = least_detectable(interval, " ({:.3f} would have been)")
+    return interval.side(better, worse, f"no difference shown{would}")
 
 
 def refound_sentences(table: pd.DataFrame, compared: pd.DataFrame, where: str) -> list[str]:

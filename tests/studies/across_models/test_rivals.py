@@ -1,11 +1,8 @@
 """Partitions made of texts alone, permutations, and the same model again."""
 
 import numpy as np
-import torch
 from across_examples import made_words
-from conftest import mixture
 
-import epkit
 from epkit.studies.across_models import rivals
 from epkit.studies.across_models.alignment import AlignedWords
 
@@ -53,14 +50,3 @@ def test_permutations_keep_regions_and_within_words_what_they_hold_of_each():
     for n in range(5):
         assert sorted(inside[number == n]) == sorted(region[number == n])
     assert not np.array_equal(inside, rivals.shuffled_regions(region, number, 1))
-
-
-def test_the_same_model_again_has_other_exemplars_at_the_same_threshold(far):
-    x = mixture(600, 16)
-    d = epkit.partition(x, [8], device="cpu")[8]
-    again = rivals.same_model_again(d, x, 1)
-    assert again.threshold == d.threshold
-    assert not torch.equal(again.exemplars[:3], d.exemplars[:3])
-    there = rivals.same_model_again(d.to(far), x, 1)
-    assert there.exemplars.device.type == far.type
-    torch.testing.assert_close(there.exemplars.cpu(), again.exemplars, atol=1e-5, rtol=0)

@@ -7,7 +7,6 @@ from conftest import mixture  # noqa: F401  (the folder's conftest needs the one
 from tiny_models import tiny_llama
 
 from epkit.lm.activations import ActivationStream
-from epkit.lm.tokens import chat_ids
 from epkit.studies.base_vs_tuned import rows
 
 
@@ -42,14 +41,6 @@ def test_a_prompt_that_was_cut_is_an_error(what, refused):
     )
     with pytest.raises(ValueError, match="1 prompts gave 2 windows: raise the stream's context"):
         rows.placed_rows(cut, cut, cut, refused, 0)
-
-
-def test_the_template_after_an_answer_is_counted():
-    model = tiny_llama()
-    back = rows.closing_tokens(model)
-    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}]
-    ids = chat_ids(model, chat, open_answer=False)
-    assert "Yes".endswith(model.tokenizer.decode([ids[-1 - back]]).strip())
 
 
 def test_activations_are_those_of_the_stream(tmp_path, monkeypatch):

@@ -7,10 +7,11 @@ import torch
 from conftest import mixture
 
 import epkit
+from epkit.controls import DRAWN, EP, equal_kinds
 from epkit.partition import stream_order
 from epkit.stats import Interval
 from epkit.studies.building import baselines
-from epkit.studies.building.baselines import COVERAGE, DRAWN, EP, NEARNESS
+from epkit.studies.building.baselines import COVERAGE, NEARNESS
 
 X, NEW = mixture(600, 12), mixture(120, 12, seed=2)
 DOCUMENT = torch.arange(120) // 10
@@ -19,7 +20,7 @@ DOCUMENT = torch.arange(120) // 10
 @pytest.fixture(scope="module")
 def kinds():
     d = epkit.partition(X, [8], recount=False, device="cpu")[8]
-    return baselines.rivals(d, X, n_orders=3, n_draws=2, rounds=2)
+    return equal_kinds(d, X, n_orders=3, n_draws=2, rounds=2, recount=False)
 
 
 def test_all_kinds_have_the_k_of_the_first_and_its_centre(kinds):
@@ -95,7 +96,7 @@ def test_far_dictionaries_give_the_same_table(far):
     tables = []
     for device in ("cpu", far):
         d = epkit.partition(X, [8], recount=False, device=device)[8]
-        kinds = baselines.rivals(d, X, n_orders=2, n_draws=1, rounds=1)
+        kinds = equal_kinds(d, X, n_orders=2, n_draws=1, rounds=1, recount=False)
         tables.append(baselines.baseline_table(kinds, NEW, DOCUMENT, d.threshold))
     near, there = ([v.value for v in t["value"]] for t in tables)
     assert there == pytest.approx(near, abs=1e-3)

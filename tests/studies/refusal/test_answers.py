@@ -7,9 +7,9 @@ from tiny_models import tiny_gemma2, tiny_llama
 
 from epkit.interventions import steer
 from epkit.lm.generate import Generation, generate, perplexity
+from epkit.lm.tokens import chats
 from epkit.studies.refusal import answers
 from epkit.studies.refusal.prompts import Prompts
-from epkit.studies.refusal.regions import chats
 
 PROMPTS = ["How do tides work?", "Hi", "Name a fruit that is not red.", "What is a kite?"]
 

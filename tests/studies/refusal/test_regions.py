@@ -7,6 +7,7 @@ from tiny_models import tiny_llama
 import epkit
 from epkit.lm.activations import ActivationStream
 from epkit.lm.models import wrap_model
+from epkit.lm.tokens import chats
 from epkit.studies.refusal import regions as refusal
 
 PROMPTS = ["How do tides work?", "Hi", "Name a fruit that is not red.", "What is a kite?"]
@@ -24,7 +25,7 @@ def found():
 def test_final_rows_are_the_last_of_every_prompt():
     model = tiny_llama()
     final = refusal.final_activations(model, PROMPTS, [1, 3], context=100)
-    chunks = [*ActivationStream(model, refusal.chats(PROMPTS), [1, 3], context=100).chunks()]
+    chunks = [*ActivationStream(model, chats(PROMPTS), [1, 3], context=100).chunks()]
     (chunk,) = chunks
     last = torch.zeros(len(chunk.tokens), dtype=torch.bool)
     last[chunk.lengths.long().cumsum(0) - 1] = True

@@ -6,6 +6,7 @@ import torch
 from conftest import mixture
 
 import epkit
+from epkit.controls import equal_kinds
 from epkit.readouts import one_hot
 from epkit.stats import bootstrap_difference
 from epkit.studies.sae_and_probes import EP, RANDOM
@@ -18,7 +19,6 @@ from epkit.studies.sae_and_probes.comparison import (
     match_kinds,
 )
 from epkit.studies.sae_and_probes.equal_support import Overlap, ranked_latents
-from epkit.studies.sae_and_probes.kinds import equal_kinds
 
 X, H = mixture(600, 12), mixture(500, 12, seed=1)
 DOCUMENT = torch.arange(len(H)) // 25

@@ -6,11 +6,11 @@ import pytest
 from conftest import mixture
 
 import epkit
+from epkit.controls import equal_kinds
 from epkit.plots.criteria import record_criteria
 from epkit.share.sae import train_topk_sae
 from epkit.stats import t_interval
 from epkit.studies.sae_and_probes import EP, KINDS, RANDOM, SAE, probing
-from epkit.studies.sae_and_probes.kinds import equal_kinds
 from epkit.studies.sae_and_probes.probing import BEFORE, LATENTS, MEAN, READOUTS
 from epkit.studies.sae_and_probes.scores import (
     COORDINATES,

@@ -9,6 +9,7 @@ from conftest import mixture
 from epkit import calibrate, random_dictionary
 from epkit.controls import itda_dictionary, kmeans_dictionary
 from epkit.matching import adjusted_mutual_information
+from epkit.partition import partition_at
 from epkit.plots.criteria import record_criteria
 from epkit.stats import minimum_detectable, t_interval
 from epkit.studies.stability.alternatives import (
@@ -29,7 +30,7 @@ from epkit.studies.stability.alternatives import (
     stability_table,
 )
 from epkit.studies.stability.recurrence import disjoint_pairs, recurrence, refound
-from epkit.studies.stability.splits import permuted, plain_rule
+from epkit.studies.stability.splits import permuted
 
 X, FRESH = mixture(900, 16), mixture(400, 16, seed=1)
 CALIBRATION = calibrate(X, [8])
@@ -50,7 +51,7 @@ def test_every_run_has_the_k_of_an_order_and_is_made_of_the_part():
     assert {kind: [len(d) for d in of] for kind, of in made.items()} == {
         EP: ks, REFINED: ks, KMEANS: ks, ITDA: ks, DRAWN: [*ks, ks[0]],
     }  # fmt: skip
-    second = plain_rule(part, *RULE, order=8)
+    second = partition_at(part, *RULE, order=8)
     for kind, alone in {
         EP: second,
         REFINED: second.refine(part, 2),

@@ -7,6 +7,7 @@ import torch
 from conftest import mixture
 
 from epkit import calibrate, match
+from epkit.partition import partition_at
 from epkit.stats import bootstrap_pairs, t_interval
 from epkit.studies.stability.recurrence import disjoint_pairs
 from epkit.studies.stability.remedies import (
@@ -20,7 +21,7 @@ from epkit.studies.stability.remedies import (
     remedy_table,
     try_remedies,
 )
-from epkit.studies.stability.splits import compare, comparisons, plain_rule, runs_of
+from epkit.studies.stability.splits import compare, comparisons, runs_of
 from epkit.studies.stability.variants import (
     average,
     dense_first,
@@ -57,9 +58,9 @@ def test_every_remedy_on_a_part(tried):
     assert same(tried["re-anchored", 1, "B"], reanchor(d, part))
     assert same(tried["merged", 1, "B"], merge(d, part, threshold_of_means(d, 4)))
     order = dense_first(d.directions(part), d.threshold, n_pilot=len(part), seed=16)
-    dense = plain_rule(part, d.threshold, d.centre, order=order)
+    dense = partition_at(part, d.threshold, d.centre, order=order)
     assert same(tried["dense first", 1, "B"], dense)
-    again = plain_rule(part, d.threshold, d.centre, order=16)
+    again = partition_at(part, d.threshold, d.centre, order=16)
     averaged = average(d, again, match(d, again).pairs, part)
     assert same(tried["average of two orders", 1, "B"], averaged)
 

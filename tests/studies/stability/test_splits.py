@@ -8,6 +8,7 @@ from conftest import mixture
 
 from epkit import LeaderClustering, calibrate, partition, random_dictionary
 from epkit.matching import adjusted_mutual_information
+from epkit.partition import partition_at
 from epkit.stats import Interval, bootstrap_pairs, t_interval
 from epkit.studies.stability.recurrence import disjoint_pairs, recurrence, stability_score
 from epkit.studies.stability.splits import (
@@ -17,7 +18,6 @@ from epkit.studies.stability.splits import (
     correlation_table,
     cut_table,
     permuted,
-    plain_rule,
     rankings,
     runs_of,
     score_correlations,
@@ -38,17 +38,6 @@ def made():
 @pytest.fixture(scope="module")
 def compared(made):
     return comparisons(*made, FRESH)
-
-
-@pytest.mark.parametrize("order", [None, 3, "given"])
-@pytest.mark.parametrize("recount", [True, False])
-def test_the_plain_rule_is_that_of_a_partition(order, recount):
-    order = torch.arange(len(X)).flip(0) if order == "given" else order
-    threshold, centre = CALIBRATION.thresholds[4], CALIBRATION.centre
-    found = plain_rule(X, threshold, centre, order=order, recount=recount)
-    same = partition(X, [4], order=order, calibration=CALIBRATION, recount=recount)[4]
-    for name in ("exemplars", "exemplar_index", "means", "counts", "coherence"):
-        assert torch.equal(getattr(found, name), getattr(same, name))
 
 
 def test_permuted_rows_are_the_same_rows_in_a_seeded_order():
@@ -166,6 +155,6 @@ def test_intervals_of_a_cut_resample_pairs_as_well_as_concepts():
 
 
 def test_a_rule_at_a_threshold_without_a_recount_has_the_stream_counts():
-    found = plain_rule(X, 0.3, CALIBRATION.centre, recount=False)
+    found = partition_at(X, 0.3, CALIBRATION.centre, recount=False)
     alone = LeaderClustering(CALIBRATION.centre, 0.3).partial_fit(X).dictionary()
     assert torch.equal(found.counts, alone.counts)
