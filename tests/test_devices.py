@@ -268,7 +268,6 @@ STAYS = {
     "dense first": lambda d, x: variants.dense_first(d.directions(x), d.threshold, n_pilot=30),
     "average": lambda d, x: variants.average(d, d, matching.match(d, d).pairs, x),
     "neighbour distance": lambda d, x: ood.neighbour_distance(d.directions(x), d.exemplars, 3),
-    "nearest fit": lambda d, x: decoding.nearest_fit(d, x, 3),
     "made up": lambda d, x: neighbours.directions_like(d.directions(X), 4),
 }
 COMES = {

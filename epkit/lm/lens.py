@@ -31,7 +31,8 @@ from epkit.lm.models import (
     LanguageModel,
     check_model,
     final_norm,
-    unembedding,
+    soft_capped,
+    unembedding_rows,
 )
 
 REGIONS = 2048
@@ -104,20 +105,17 @@ def logit_lens(
     mean = over.mean(dim=0)
     with full_precision():
         spread = (over - mean).T @ (over - mean) / len(over) if standardise else None
-    head = unembedding(model)
-    cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
     found: dict[bool, list[tuple[Tensor, Tensor]]] = {True: [], False: []}
     for first in range(0, model.vocab_size, VOCABULARY):
         tokens = slice(first, min(first + VOCABULARY, model.vocab_size))
-        weight = head.weight[tokens].float()
-        bias = None if getattr(head, "bias", None) is None else head.bias[tokens].float()
+        weight, bias = unembedding_rows(model, tokens)
         if standardise:
             weight, bias = _standardised(weight, mean, spread)
         for largest, (logits, ids) in _extremes(normed, weight, bias, k).items():
             found[largest].append((logits, ids + first))
     promoted, suppressed = (_best(found[largest], k, largest) for largest in (True, False))
-    if cap and not standardise:  # monotone, so it changes logits and not their order
-        promoted, suppressed = ((cap * torch.tanh(x / cap), i) for x, i in (promoted, suppressed))
+    if not standardise:  # monotone, so it changes logits and not their order
+        promoted, suppressed = ((soft_capped(model, x), i) for x, i in (promoted, suppressed))
     return LogitLens(promoted[1].cpu(), promoted[0].cpu(), suppressed[1].cpu(), suppressed[0].cpu())
 
 

@@ -22,7 +22,7 @@ import nnsight
 import safetensors
 import torch
 import transformers
-from torch import nn
+from torch import Tensor, nn
 
 from epkit import checks
 from epkit.lm import weights
@@ -182,6 +182,21 @@ def unembedding(model: LanguageModel) -> nn.Module:
     if head is None:
         raise ValueError(f"{model.name} has no unembedding; a causal language model is needed")
     return head
+
+
+def unembedding_rows(
+    model: LanguageModel, tokens: slice | Tensor, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor | None]:
+    """The unembedding of some tokens: weight (V, D), and bias (V,) where there is one."""
+    head = unembedding(model)
+    bias = getattr(head, "bias", None)
+    return head.weight[tokens].to(dtype), None if bias is None else bias[tokens].to(dtype)
+
+
+def soft_capped(model: LanguageModel, logits: Tensor) -> Tensor:
+    """What the model makes of its logits: squeezed by tanh where it soft-caps, as they are else."""
+    cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
+    return cap * torch.tanh(logits / cap) if cap else logits
 
 
 def _layout(module: nn.Module) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from pathlib import Path
 import pandas as pd
 
 from epkit.files import write_text
+from epkit.stats import Interval
 
 COLUMNS = ["criterion", "dictionary", "value", "low", "high", "detectable", "setting"]
 CONTROLS = ("random exemplars", "k-means")
@@ -38,6 +39,16 @@ def read_criteria(path: str | Path) -> pd.DataFrame:
     at one criterion.
     """
     return _checked(pd.read_csv(path), str(path))
+
+
+def criterion_row(
+    criterion: str, dictionary: str, interval: Interval, detectable: float, setting: str
+) -> dict[str, object]:
+    """A row of a record. detectable : nan for the control."""
+    return {
+        "criterion": criterion, "dictionary": dictionary, **interval._asdict(),
+        "detectable": detectable, "setting": setting,
+    }  # fmt: skip
 
 
 def record_criteria(path: str | Path, rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -91,6 +92,7 @@ def _status(card: NotebookCard) -> str:
     return f'<span class="{card.status} time">{html.escape(text)}</span>'
 
 
+@lru_cache(maxsize=64)  # the index is written again after every notebook
 def _shot(png: bytes | None) -> str:
     """A picture of at most `WIDTH` pixels, inside the page."""
     if png is None:

@@ -381,3 +381,15 @@ def test_the_real_default_model(monkeypatch, capsys):
         following = model.module(ids).logits[0, -1].argmax()
     assert model.tokenizer.decode(following) == " Paris"
     assert capsys.readouterr().err == ""
+
+
+def test_logits_of_some_tokens_are_the_models_own():
+    for model in (tiny_llama(), tiny_gemma2()):
+        ids = torch.tensor([[1, 5, 9]])
+        out = model.module(input_ids=ids, output_hidden_states=True)
+        rows = torch.tensor([7, 3])
+        logits = torch.nn.functional.linear(
+            out.hidden_states[-1], *models.unembedding_rows(model, rows)
+        )
+        expected = out.logits[..., rows].float()
+        torch.testing.assert_close(models.soft_capped(model, logits), expected)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from epkit.plots.criteria import criterion_row
 from epkit.stats import minimum_detectable
 from epkit.studies.axbench.comparison import named
 from epkit.studies.axbench.configurations import CORPUS, ONE
@@ -99,9 +100,5 @@ def detection_rows(equal: Aurocs, setting: str) -> pd.DataFrame:
     for kind in KINDS:
         found = equal[named(kind, ONE, CORPUS)]
         gain = minimum_detectable(run_difference(found, drawn)) if kind != DRAWN else np.nan
-        rows.append({
-            "criterion": DETECTION, "dictionary": kind,
-            **dict(zip(("value", "low", "high"), mean_over(found), strict=True)),
-            "detectable": gain, "setting": setting,
-        })  # fmt: skip
+        rows.append(criterion_row(DETECTION, kind, mean_over(found), gain, setting))
     return pd.DataFrame(rows).round(3)

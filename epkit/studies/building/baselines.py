@@ -17,7 +17,8 @@ from torch import Tensor
 from epkit.controls import DRAWN, EP
 from epkit.dictionary import Dictionary
 from epkit.lm.chunks import means_by_document
-from epkit.stats import Interval, bootstrap_difference, bootstrap_mean, minimum_detectable
+from epkit.plots.criteria import criterion_row
+from epkit.stats import bootstrap_difference, bootstrap_mean, minimum_detectable
 
 COVERAGE, NEARNESS = "within θ", "mean cosine to the nearest"
 
@@ -66,14 +67,10 @@ def baseline_table(
 
 def criteria_rows(table: pd.DataFrame, setting: str) -> pd.DataFrame:
     """Rows of `baseline_table` as the table over all notebooks keeps them."""
-    rows = []
-    for (criterion, name), row in table.iterrows():
-        value: Interval = row["value"]
-        rows.append({
-            "criterion": criterion, "dictionary": name, "value": value.value, "low": value.low,
-            "high": value.high, "detectable": row["detectable"], "setting": setting,
-        })  # fmt: skip
-    return pd.DataFrame(rows).round(4)
+    return pd.DataFrame([
+        criterion_row(criterion, name, row["value"], row["detectable"], setting)
+        for (criterion, name), row in table.iterrows()
+    ]).round(4)  # fmt: skip
 
 
 def baseline_sentences(tables: Mapping[float, pd.DataFrame], where: str) -> list[str]:

@@ -16,7 +16,14 @@ import nnsight
 import torch
 from torch import Tensor
 
-from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, blocks, final_norm, unembedding
+from epkit.lm.models import (
+    ONE_AT_A_TIME,
+    LanguageModel,
+    blocks,
+    final_norm,
+    soft_capped,
+    unembedding_rows,
+)
 
 BATCH = 32
 """Texts that are run whole together."""
@@ -31,12 +38,8 @@ class RestOfModel:
 
     def __init__(self, model: LanguageModel, layer: int, text: Tensor, tokens: Tensor):
         self._blocks = [blocks(model)[i] for i in range(layer + 1, model.n_layers)]
-        self._norm, head = final_norm(model), unembedding(model)
-        tokens = tokens.to(model.device)
-        self._weight = head.weight[tokens]
-        self._bias = None if getattr(head, "bias", None) is None else head.bias[tokens]
-        config = model.module.config.get_text_config()
-        self._cap = getattr(config, "final_logit_softcapping", None)
+        self._model, self._norm = model, final_norm(model)
+        self._unembedding = unembedding_rows(model, tokens.to(model.device), model.dtype)
         ids = text[None].to(model.device)
         with ONE_AT_A_TIME, torch.no_grad(), model.nnsight.trace(input_ids=ids, use_cache=False):
             given = nnsight.save([])
@@ -52,8 +55,8 @@ class RestOfModel:
                 out = block(streams, *args, **named)
                 streams = out[0] if isinstance(out, tuple) else out
             normed = self._norm(streams)
-        logits = torch.nn.functional.linear(normed, self._weight, self._bias).float()
-        return self._cap * torch.tanh(logits / self._cap) if self._cap else logits
+        logits = torch.nn.functional.linear(normed, *self._unembedding).float()
+        return soft_capped(self._model, logits)
 
 
 def streams_after(model: LanguageModel, layer: int, ids: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from epkit.geometry import distances
 from epkit.lm.corpora import Document, UniformTokens
-from epkit.lm.models import LanguageModel, final_norm, unembedding
+from epkit.lm.models import LanguageModel, final_norm, soft_capped, unembedding
 
 
 def equal_texts(documents: Iterable[Document], tokenizer, length: int, n: int) -> list[Document]:
@@ -73,11 +73,9 @@ def next_token_scores(
         predicted at BOS, which is no activation.
     """
     norm, head = final_norm(model), unembedding(model)
-    cap = getattr(model.module.config.get_text_config(), "final_logit_softcapping", None)
     entropy, surprisal = [], []
     for states, ids in zip(hidden, tokens, strict=True):
-        logits = head(norm(states.to(model.device, model.dtype))).float()
-        logits = cap * torch.tanh(logits / cap) if cap else logits
+        logits = soft_capped(model, head(norm(states.to(model.device, model.dtype))).float())
         log_p = logits.log_softmax(dim=-1)
         entropy.append(-(log_p.exp() * log_p).sum(-1).cpu())
         after = ids[1:, None].long().to(log_p.device)

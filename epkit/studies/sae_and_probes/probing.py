@@ -27,9 +27,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from epkit.dictionary import Dictionary
-from epkit.readouts import cosine, otsu_cut
+from epkit.readouts import cosine, least_squares, otsu_cut
 from epkit.share.sae import SparseAutoencoder
-from epkit.studies.sae_and_probes.decoding import coefficients
 
 STRENGTHS = np.logspace(-1, 3, 5)
 """Inverse penalties tried (scikit-learn's C), for features whose rows have mean square norm 1."""
@@ -122,7 +121,7 @@ def region_probes(
         MEAN: cosine(dictionary, x, "mean"),
         EXEMPLAR: cosine(dictionary, x, "exemplar"),
         OTSU: otsu_cut(dictionary, x, "mean").to_dense(),
-        FITTED: coefficients(dictionary, x, NEAREST, "mean"),
+        FITTED: least_squares(dictionary, x, NEAREST, "mean").to_dense(),
     }
     probabilities = {name: _read(f.cpu().numpy(), labels, k) for name, f in found.items()}
     region = dictionary.assign(x)[0].cpu().numpy()

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from epkit.dictionary import Dictionary
+from epkit.plots.criteria import criterion_row
 from epkit.progress import progress
 from epkit.share.sae import SparseAutoencoder
-from epkit.stats import Interval, minimum_detectable, t_interval
+from epkit.stats import minimum_detectable, t_interval
 from epkit.studies.sae_and_probes import KINDS, RANDOM, SAE
 from epkit.studies.sae_and_probes.probing import (
     BEFORE,
@@ -118,14 +119,10 @@ class ProbeScores:
 
     def criteria(self, p: float, setting: str) -> pd.DataFrame:
         """Rows of `headline` as the record over all notebooks keeps them."""
-        rows = []
-        for kind, row in self.headline(p).iterrows():
-            value: Interval = row["AUROC"]
-            rows.append({
-                "criterion": "probing", "dictionary": kind, "value": value.value, "low": value.low,
-                "high": value.high, "detectable": row["detectable"], "setting": setting,
-            })  # fmt: skip
-        return pd.DataFrame(rows)
+        return pd.DataFrame([
+            criterion_row("probing", kind, row["AUROC"], row["detectable"], setting)
+            for kind, row in self.headline(p).iterrows()
+        ])  # fmt: skip
 
 
 def headline_readout(kind: str) -> str:

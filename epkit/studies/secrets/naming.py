@@ -16,7 +16,7 @@ from torch import Tensor
 from epkit.geometry import full_precision
 from epkit.lm.generate import encode_prompt
 from epkit.lm.lens import normed_directions
-from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, unembedding
+from epkit.lm.models import ONE_AT_A_TIME, LanguageModel, unembedding_rows
 from epkit.lm.tokens import chats, text_ids
 
 FORCED = "My secret word is"
@@ -34,12 +34,12 @@ def word_tokens(tokenizer, word: str) -> list[int]:
 @torch.no_grad()
 def word_logits(model: LanguageModel, directions: Tensor, words: Sequence[str]) -> Tensor:
     """The logit lens of directions (R, D) at every word's best token: (R, words) float32, CPU."""
-    head, tokens = unembedding(model), [word_tokens(model.tokenizer, word) for word in words]
+    tokens = [word_tokens(model.tokenizer, word) for word in words]
     ids = torch.tensor([i for own in tokens for i in own], device=model.device)
-    bias = None if getattr(head, "bias", None) is None else head.bias[ids].float()
+    weight, bias = unembedding_rows(model, ids)
     with full_precision():
         normed = normed_directions(model, directions)
-        logits = torch.nn.functional.linear(normed, head.weight[ids].float(), bias)
+        logits = torch.nn.functional.linear(normed, weight, bias)
     parts = logits.split([len(own) for own in tokens], dim=1)
     return torch.stack([part.max(dim=1).values for part in parts], dim=1).cpu()
 

@@ -32,6 +32,7 @@ from epkit.controls import (
 from epkit.dictionary import Dictionary
 from epkit.matching import adjusted_mutual_information
 from epkit.partition import partition_at
+from epkit.plots.criteria import criterion_row
 from epkit.stats import minimum_detectable, t_interval
 from epkit.studies.stability.recurrence import recurrence, refound
 from epkit.studies.stability.splits import BLOCK, Pairs, permuted
@@ -140,9 +141,6 @@ def stability_rows(table: pd.DataFrame, compared: pd.DataFrame, setting: str) ->
     for criterion, score in (("stability", REFOUND), ("agreement of partitions", AGREEMENT)):
         for kind, interval in table.loc[OTHER, score].items():
             gain = None if kind == DRAWN else gain_over(compared, str(kind), DRAWN, score)
-            rows.append({
-                "criterion": criterion, "dictionary": kind, **interval._asdict(),
-                "detectable": minimum_detectable(gain) if gain else float("nan"),
-                "setting": setting,
-            })  # fmt: skip
+            least = minimum_detectable(gain) if gain else float("nan")
+            rows.append(criterion_row(criterion, str(kind), interval, least, setting))
     return pd.DataFrame(rows)
