@@ -132,11 +132,7 @@ class LeaderClustering:
     def _settled(self, u: Tensor, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         """Regions (N,), distances (N,) and founders (F or more,) of a block, none taken in."""
         slot, sizes = self._slot, self._sizes
-        if self.n_regions:
-            region, distance = nearest_known(u, self._shelf, slot, scored, sizes)
-        else:
-            region = torch.zeros(len(u), dtype=torch.int64, device=u.device)
-            distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
+        region, distance = nearest_known(u, self._shelf, slot, scored, sizes)
         outside, valid = sizes.pick((slot, "outside"), distance > self.threshold)
         founds = independent_set(u[outside], self.threshold, valid, sizes, slot)
         which, valid = sizes.pick((slot, "founders"), founds)

@@ -12,7 +12,7 @@ depend on how a stream is cut into batches, nor on the precision of the product.
 Does not know: models, tokens, files.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ from epkit.blocks.sizes import Sizes
 from epkit.checks import Arrays, finite_rows, rows_of
 
 ROWS = 1024
-"""Rows per block of a matrix product on the CPU."""
+"""Rows that are looked at together on the CPU; half of those of a block of a product."""
 
 DECIDED = 64
 """Rows per block of decisions in float64: bounds memory where thousands of exemplars tie."""
@@ -81,14 +81,15 @@ def directions(x: Tensor, centre: Tensor) -> Tensor:
     ------
     ValueError : an activation is zero or equals the centre, so that it has no direction.
     """
-    out = torch.empty_like(x)
-    sound = torch.ones((), dtype=torch.bool, device=x.device)
+    out, centre = torch.empty_like(x), centre.double()
+    centre_square = _sum(centre.square()[None])
+    doubt = torch.zeros((), dtype=torch.bool, device=x.device)
     for rows, place in zip(x.split(ROWS), out.split(ROWS), strict=True):
-        shifted = rows.double().sub_(centre.double())
-        norm = _sum(shifted.square()).sqrt()[:, None]
-        sound &= norm.all() & rows.any(dim=1).all()
-        place.copy_(shifted.div_(norm))
-    if not sound:
+        shifted = rows.double().sub_(centre)
+        square = _sum(shifted.square())
+        doubt |= ((square == 0) | (square == centre_square)).any()  # all that may have no direction
+        place.copy_(shifted.div_(square.sqrt_()[:, None]))
+    if doubt and not (x.any(dim=1).all() and out.isfinite().all()):
         raise ValueError(
             "an activation is zero or equals the centre and has no direction; "
             "drop such rows (padding that was not masked?)"
@@ -98,18 +99,34 @@ def directions(x: Tensor, centre: Tensor) -> Tensor:
 
 def pair_distance(u: Tensor, v: Tensor) -> Tensor:
     """Cosine distance row by row, the one that decides: (N, D), (N, D) float32 -> (N,) float64."""
-    row = torch.arange(len(u), device=u.device)
-    return pairs_distance(u, row, v, row)
+    return distance_to(u, v, torch.arange(len(u), device=u.device))
+
+
+def distance_to(u: Tensor, v: Tensor, column: Tensor) -> Tensor:
+    """`pair_distance` of every row of u and v[column], gathered some at a time."""
+    step = _pairs_at_once(u)
+    return _distance_of(u.split(step), v, column.split(step))
 
 
 def pairs_distance(u: Tensor, row: Tensor, v: Tensor, column: Tensor) -> Tensor:
     """`pair_distance` of u[row] and v[column], gathered some pairs at a time."""
-    out = torch.empty(len(row), dtype=torch.float64, device=u.device)
-    # About a megabyte at a time on the CPU: larger pieces leave its cache.
-    step = max(1, (1 << 17 if u.device.type == "cpu" else 1 << 24) // u.shape[1])
-    for at, a, b in zip(out.split(step), row.split(step), column.split(step), strict=True):
-        at.copy_(1 - _sum(u.index_select(0, a).double().mul_(v.index_select(0, b))))
-    return out.clamp_(0, 2)
+    step = _pairs_at_once(u)
+    parts = (u.index_select(0, some) for some in row.split(step))
+    return _distance_of(parts, v, column.split(step))
+
+
+def _distance_of(parts: Iterable[Tensor], v: Tensor, columns: Sequence[Tensor]) -> Tensor:
+    found = [
+        _sum(v.index_select(0, column).double().mul_(part))
+        for part, column in zip(parts, columns, strict=True)
+    ]
+    return torch.cat(found).neg_().add_(1).clamp_(0, 2)
+
+
+def _pairs_at_once(u: Tensor) -> int:
+    """About two megabytes on the CPU: larger pieces leave its cache, smaller ones are not worth a
+    call."""
+    return max(1, (1 << 18 if u.device.type == "cpu" else 1 << 24) // u.shape[1])
 
 
 def _sum(terms: Tensor) -> Tensor:
@@ -146,17 +163,27 @@ def nearest(u: Tensor, exemplars: Tensor, precision: str = "auto") -> tuple[Tens
     index : (N,) int64.
     distance : (N,) float64, by `pair_distance`.
     """
-    shelf, sizes = Shelf.of(exemplars, is_half(precision, u.device)), Sizes(u.device)
-    index = torch.empty(len(u), dtype=torch.int64, device=u.device)
-    distance = torch.empty(len(u), dtype=torch.float64, device=u.device)
-    for place in _blocks(len(u), u.device):
-        index[place], distance[place] = _nearest_of_one(u[place], shelf, sizes)
-    return index, distance
+    (found,) = nearest_of_owners(u, Shelf.of(exemplars, is_half(precision, u.device)))
+    return found
 
 
-def _nearest_of_one(u: Tensor, shelf: Shelf, sizes: Sizes) -> tuple[Tensor, Tensor]:
-    (scored,) = propose(u, shelf)
-    return sizes.settle(lambda: nearest_known(u, shelf, 0, scored, sizes))
+def nearest_of_owners(u: Tensor, shelf: Shelf) -> list[tuple[Tensor, Tensor]]:
+    """`nearest` of directions (N, D) among the rows of each owner: one product for all of them.
+
+    Region 0 at distance inf for an owner without rows.
+    """
+    if not len(u):
+        return [(u.new_zeros(0, dtype=torch.int64), u.new_zeros(0).double()) for _ in shelf.n]
+    sizes = Sizes(u.device)
+    blocks = [_nearest_in_block(rows, shelf, sizes) for rows in u.split(block_rows(u.device))]
+    return [tuple(map(torch.cat, zip(*of, strict=True))) for of in zip(*blocks, strict=True)]
+
+
+def _nearest_in_block(u: Tensor, shelf: Shelf, sizes: Sizes) -> list[tuple[Tensor, Tensor]]:
+    scored = propose(u, shelf)
+    return sizes.settle(
+        lambda: [nearest_known(u, shelf, i, of, sizes) for i, of in enumerate(scored)]
+    )
 
 
 def nearest_of_activations(
@@ -188,13 +215,13 @@ def nearest_of_activations(
     distance = torch.empty(len(x), dtype=torch.float32, device=device)
     for place in _blocks(len(x), device):
         u = directions(finite_rows(x[place], device, place.start), centre)
-        index[place], distance[place] = _nearest_of_one(u, shelf, sizes)
+        ((index[place], distance[place]),) = _nearest_in_block(u, shelf, sizes)
     return index, distance
 
 
 def block_rows(device: torch.device) -> int:
     """Rows per block of a product on a device; no result depends on it."""
-    return ROWS if device.type == "cpu" else 8 * ROWS
+    return 2 * ROWS if device.type == "cpu" else 8 * ROWS
 
 
 def block_columns(device: torch.device) -> int:
@@ -255,10 +282,13 @@ def propose(u: Tensor, shelf: Shelf) -> list[Scored]:
 def nearest_known(
     u: Tensor, shelf: Shelf, i: int, scored: Scored, sizes: Sizes
 ) -> tuple[Tensor, Tensor]:
-    """`nearest` of one block of rows (N, D) among an owner's, who has some.
+    """`nearest` of one block of rows (N, D) among an owner's; region 0 at inf where it has none.
 
     A row whose second best lies within two bands of its best is decided among all that do.
     """
+    if not shelf.n[i]:
+        distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
+        return torch.zeros(len(u), dtype=torch.int64, device=u.device), distance
     rival, valid = sizes.pick((i, "rivals"), scored.rivals)
     column, step = torch.cat([scored.column, rival.new_zeros(1)]), decided_rows(u.device)
     for some, ok in zip(rival.split(step), valid.split(step), strict=True):
@@ -266,8 +296,7 @@ def nearest_known(
         found = _decide(u[some], scored.rows[some], floor, shelf, i, sizes)
         column[torch.where(ok, some, len(u))] = found  # the last is no row's
     column = column[:-1]
-    row = torch.arange(len(u), device=u.device)
-    return shelf.place[column], pairs_distance(u, row, shelf.rows, column)
+    return shelf.place[column], distance_to(u, shelf.rows, column)
 
 
 def _decide(u: Tensor, rows: Operand, floor: Tensor, shelf: Shelf, i: int, sizes: Sizes) -> Tensor:

@@ -69,11 +69,10 @@ class RegionSums:
 
     def add(self, u: Tensor, region: Tensor, distance: Tensor) -> None:
         """Take in members: (N, D) directions, (N,) regions, (N,) float64 distances."""
-        rows = torch.empty(len(u), self.table.shape[1], dtype=torch.float64, device=u.device)
-        rows[:, :-3] = u
-        rows[:, -3] = distance
-        rows[:, -2] = distance.square()
-        rows = rows.mul_(1 / UNIT).round_().long()
+        rows = torch.empty(len(u), self.table.shape[1], dtype=torch.int64, device=u.device)
+        rows[:, :-3] = _whole(u)
+        rows[:, -3] = _whole(distance)
+        rows[:, -2] = _whole(distance.square())
         rows[:, -1] = 1
         self.table.index_add_(0, region, rows)
 
@@ -94,3 +93,8 @@ class RegionSums:
         """The sums as `state` names them."""
         counts, u, *distances = (state[f"sums.{name}"] for name in NAMES)
         return cls(torch.cat([u, torch.stack([*distances, counts], dim=1)], dim=1))
+
+
+def _whole(terms: Tensor) -> Tensor:
+    """Terms in `UNIT`s, rounded; exact but for the rounding, in float32 as in float64."""
+    return (terms * (1 / UNIT)).round_()

@@ -320,7 +320,7 @@ def test_a_bad_batch_changes_nothing(stream):
 @pytest.mark.parametrize("added", [False, True])
 @pytest.mark.parametrize("at", [0, 1, 3])
 def test_an_interruption_leaves_whole_blocks(stream, monkeypatch, at, added):
-    monkeypatch.setattr(geometry, "ROWS", 200)
+    monkeypatch.setattr(geometry, "ROWS", 100)  # blocks of 200 rows
     part = epkit.LeaderClustering(torch.zeros(24), 0.3).partial_fit(stream[:100])
     add, calls = RegionSums.add, iter(range(9))
 

@@ -66,6 +66,15 @@ def test_zero_and_centre_have_no_direction(row):
         directions(torch.tensor([[3.0, 1.0], row]), torch.tensor([1.0, 2.0]))
 
 
+def test_an_activation_as_far_from_the_centre_as_zero_has_a_direction():
+    centre = torch.tensor([0.3, -0.7, 1.1])
+    u = directions(torch.stack([2 * centre, 2 * centre]), centre)
+    torch.testing.assert_close(u, torch.nn.functional.normalize(centre, dim=0).expand(2, -1))
+    for zero in (centre, torch.zeros(3)):
+        with pytest.raises(ValueError, match="zero or equals the centre"):
+            directions(torch.stack([2 * centre, torch.zeros(3)]), zero)
+
+
 def test_pair_distance_is_clamped_and_one_minus_cosine():
     u = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
     v = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from epkit.blocks.founders import join_founders
+from epkit.blocks.products import is_half
+from epkit.blocks.shelf import Shelf
 from epkit.checks import as_activations
 from epkit.clustering import LeaderClustering
-from epkit.geometry import block_rows, directions, nearest
+from epkit.geometry import block_rows, directions, nearest, nearest_of_owners
 from epkit.members import MemberCollector
 from epkit.sums import RegionSums
 
@@ -47,6 +49,9 @@ class Settled(NamedTuple):
 class Shard:
     """One worker's part of every epoch, for several dictionaries of one stream.
 
+    The dictionaries of a layer hold their exemplars side by side, so that one product proposes for
+    all of them.
+
     Parameters
     ----------
     centres : {layer: (D,)}.
@@ -67,10 +72,18 @@ class Shard:
         self._device, self._seed = torch.device(device), seed
         self._centres = {layer: c.to(self._device) for layer, c in centres.items()}
         self._thresholds = dict(thresholds)
-        self._exemplars = {key: v.to(self._device) for key, v in exemplars.items()}
+        half = is_half("auto", self._device)
+        self._shelves: dict[int, Shelf] = {}
+        self._place: dict[Key, tuple[Shelf, int]] = {}
+        for layer, c in self._centres.items():
+            keys = [key for key in thresholds if key[0] == layer]
+            shelf = self._shelves[layer] = Shelf(len(keys), len(c), self._device, half)
+            self._place |= {key: (shelf, slot) for slot, key in enumerate(keys)}
+        for key, v in exemplars.items():
+            self._take_in(key, v.to(self._device))
         self._start = 0
         self._u: dict[int, Tensor] = {}
-        self._nearest: dict[Key, tuple[Tensor, Tensor]] = {}
+        self._found: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
     @classmethod
     def of(cls, parts: Mapping[Key, LeaderClustering], device: str = "cpu") -> "Shard":
@@ -87,13 +100,13 @@ class Shard:
         """
         self._start = start
         for layer, c in self._centres.items():
-            self._u[layer] = directions(as_activations(rows[layer], len(c), self._device), c)
+            u = directions(as_activations(rows[layer], len(c), self._device), c)
+            self._u[layer], self._found[layer] = u, nearest_of_owners(u, self._shelves[layer])
         misses = {}
         for key, threshold in self._thresholds.items():
-            u = self._u[key[0]]
-            self._nearest[key] = _nearest(u, self._exemplars[key])
-            outside = (self._nearest[key][1] > threshold).nonzero()[:, 0]
-            misses[key] = Founded((start + outside).cpu(), u[outside].cpu())
+            _, distance = self._nearest(key)
+            outside = (distance > threshold).nonzero()[:, 0]
+            misses[key] = Founded((start + outside).cpu(), self._u[key[0]][outside].cpu())
         return misses
 
     @torch.inference_mode(False)
@@ -106,18 +119,27 @@ class Shard:
         n = max(0, end - self._start)
         for key, (index, v) in founders.items():
             index, v = index.to(self._device), v.to(self._device)
-            u, exemplars = self._u[key[0]][:n], self._exemplars[key]
-            region, distance = (value[:n] for value in self._nearest.pop(key))
+            u, (shelf, slot) = self._u[key[0]][:n], self._place[key]
+            region, distance = (value[:n] for value in self._nearest(key))
             for start in range(0, len(u), block_rows(u.device)):
                 rows = slice(start, start + block_rows(u.device))
                 first = self._start + start
                 region[rows], distance[rows] = _join(
-                    u[rows], first, index, v, len(exemplars), region[rows], distance[rows]
+                    u[rows], first, index, v, shelf.n[slot], region[rows], distance[rows]
                 )
-            self._exemplars[key] = torch.cat([exemplars, v])
+            self._take_in(key, v)
             settled[key] = self._settled(u, region, distance)
         self._u.clear()
+        self._found.clear()
         return settled
+
+    def _nearest(self, key: Key) -> tuple[Tensor, Tensor]:
+        return self._found[key[0]][self._place[key][1]]
+
+    def _take_in(self, key: Key, exemplars: Tensor) -> None:
+        shelf, slot = self._place[key]
+        shelf.write(slot, exemplars)
+        shelf.n[slot] += len(exemplars)
 
     def _settled(self, u: Tensor, region: Tensor, distance: Tensor) -> Settled:
         touched, slot = region.unique(return_inverse=True)
@@ -141,13 +163,6 @@ def known_of(
     centres = {layer: part.centre for (layer, _), part in parts.items()}
     thresholds = {key: part.threshold for key, part in parts.items()}
     return centres, thresholds, {key: part.exemplars for key, part in parts.items()}
-
-
-def _nearest(u: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor]:
-    if len(exemplars):
-        return nearest(u, exemplars)
-    distance = torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)
-    return torch.zeros(len(u), dtype=torch.int64, device=u.device), distance
 
 
 def _join(

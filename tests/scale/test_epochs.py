@@ -7,7 +7,9 @@ import torch
 from conftest import mixture
 from scale_examples import PlainCrew, cut, expected, same
 
-from epkit.clustering import LeaderClustering
+from epkit.blocks.products import proposed
+from epkit.clustering import LeaderClustering, fit_together
+from epkit.geometry import directions
 from epkit.scale.cluster import take_all
 from epkit.scale.epochs import (
     FIRST,
@@ -50,6 +52,29 @@ def test_long_epochs_of_many_blocks(stream):
         parts = {(0, 0): LeaderClustering(centre, threshold, "cpu")}
         take_all(PlainCrew(parts, 2), parts, Reader(iter([x]), 24), lengths=[100, 4400])
         assert same(parts[0, 0].dictionary(), expected(x, centre, threshold))
+
+
+def test_one_product_a_block_serves_all_dictionaries_of_a_layer(stream, monkeypatch):
+    products = []
+
+    def counted(u, v):
+        products.append(len(u))
+        return proposed(u, v)
+
+    thresholds = (0.1, 0.3, 0.6)
+    parts = dict(
+        zip(
+            [(0, p) for p in thresholds],
+            LeaderClustering.several(torch.zeros(24), thresholds, "cpu"),
+            strict=True,
+        )
+    )
+    fit_together(list(parts.values()), directions(stream[:500], torch.zeros(24)))
+    crew = PlainCrew(parts, 1)
+    monkeypatch.setattr("epkit.blocks.shelf.proposed", counted)
+    crew.find([500], [{0: stream[500:600]}])
+    assert products[0] == 100
+    assert sum(n == 100 for n in products) == 1  # further products are of rows with rivals
 
 
 def test_an_epoch_is_as_long_as_its_misses_allow():
