@@ -15,6 +15,7 @@ import base64
 import html
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -78,7 +79,7 @@ def write_page(
             data = output.get("data", {})
             if "text/markdown" in data:
                 data["text/html"] = said.shown_markdown(data.pop("text/markdown"))
-    body, _ = HTMLExporter(raw_template=_TEMPLATE).from_notebook_node(notebook)
+    body, _ = _exporter().from_notebook_node(notebook)
     heading = said.title(notebook, notebook_path.stem)
     body = _without_dead_links(_FETCHED.sub("", body), page_path.parent)
     body = _OTHER_NOTEBOOK.sub(r'href="\1.html"', body).replace(
@@ -86,6 +87,11 @@ def write_page(
     )
     top = around({"All notebooks": "index.html", **(others or {})}) + _contents(body)
     write_framed(page_path, heading, top + body, POLICY + INLINE_SCRIPTS)
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(raw_template=_TEMPLATE)  # whose templates take a fifth of a second to read
 
 
 def _without_dead_links(body: str, folder: Path) -> str:
