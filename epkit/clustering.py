@@ -23,13 +23,14 @@ import torch
 from torch import Tensor
 
 from epkit.blocks.founders import independent_set, join_founders
+from epkit.blocks.nearest import Scored, block_rows, nearest_known, propose
 from epkit.blocks.products import is_half
 from epkit.blocks.shelf import Shelf
 from epkit.blocks.sizes import Sizes
 from epkit.calibration import check_threshold
 from epkit.checks import Arrays, as_activations, as_centre, compute_device
 from epkit.dictionary import Dictionary
-from epkit.geometry import Scored, block_rows, directions, nearest_known, propose
+from epkit.geometry import directions
 from epkit.sums import RegionSums
 
 

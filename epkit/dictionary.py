@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.blocks.nearest import nearest, nearest_of_activations
 from epkit.checks import Arrays, as_activations, batches_of
 from epkit.files import read_tensors, write_tensors
-from epkit.geometry import ROWS, directions, distances, nearest, nearest_of_activations
+from epkit.geometry import ROWS, directions, distances
 from epkit.members import Members
 from epkit.soundness import check_dictionary
 from epkit.sums import RegionSums

@@ -25,9 +25,10 @@ import torch
 from torch import Tensor
 
 from epkit import checks
+from epkit.blocks.nearest import nearest
 from epkit.checks import Arrays, as_activations
 from epkit.dictionary import Dictionary
-from epkit.geometry import ROWS, distances, full_precision, nearest
+from epkit.geometry import ROWS, distances, full_precision
 
 BASES = ("exemplar", "mean")
 KINDS = ("signed", "cosine")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import epkit
 from epkit import clustering, geometry
-from epkit.blocks import founders, products, sizes
+from epkit.blocks import founders, nearest, products, sizes
 from epkit.clustering import LeaderClustering
 from epkit.geometry import directions
 from epkit.sums import RegionSums
@@ -60,7 +60,7 @@ def test_equals_the_loop_and_keeps_the_invariants(
     centre = torch.zeros(dim)
     exemplar, region, distance = one_at_a_time(x, centre, threshold)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (founders, geometry):
+        for module in (founders, geometry, nearest):
             patch.setattr(module, "ROWS", block)
         patch.setattr(sizes, "ASKED", asked)  # or sizes are guessed, as on a device
         part = epkit.LeaderClustering(centre, threshold, precision=precision)
@@ -143,7 +143,7 @@ def test_lattices_of_exact_ties_equal_the_loop_for_every_cut(
     u = directions(x, torch.zeros(x.shape[1]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sizes, "ASKED", asked)
-        patch.setattr(geometry, "COLUMNS", columns)
+        patch.setattr(nearest, "COLUMNS", columns)
         patch.setattr(products, "GROUP", min(columns, products.GROUP))
         part = epkit.LeaderClustering(torch.zeros(x.shape[1]), threshold, precision=precision)
         got = [part.fit_directions(block)[0] for block in u.tensor_split(edges[1:].tolist())]
@@ -160,9 +160,9 @@ def test_thousands_of_ties_are_decided_a_few_at_a_time(monkeypatch):
         sizes.append(len(row))
         return exactly(u, row, v, column)
 
-    for module in (geometry, founders):
+    for module in (nearest, founders):
         monkeypatch.setattr(module, "pairs_distance", counted)
-    monkeypatch.setattr(geometry, "DECIDED", 4)
+    monkeypatch.setattr(nearest, "DECIDED", 4)
     x = torch.cat([torch.eye(300), torch.full((50, 300), 0.1)])  # 50 rows tie with 300 exemplars
     d = fit(x, torch.zeros(300), 0.96, len(x))
     assert d.counts.tolist() == [51] + [1] * 299
@@ -246,7 +246,7 @@ def test_several_thresholds_together_give_the_bytes_of_each_alone(
     stream, precision, asked, monkeypatch
 ):
     monkeypatch.setattr(sizes, "ASKED", asked)
-    monkeypatch.setattr(geometry, "COLUMNS", 128)
+    monkeypatch.setattr(nearest, "COLUMNS", 128)
     cal = epkit.calibrate(stream, [0.5, 2, 10, 40])
     thresholds = list(cal.thresholds.values())
     together = LeaderClustering.several(cal.centre, thresholds, "cpu", precision)
@@ -320,7 +320,7 @@ def test_a_bad_batch_changes_nothing(stream):
 @pytest.mark.parametrize("added", [False, True])
 @pytest.mark.parametrize("at", [0, 1, 3])
 def test_an_interruption_leaves_whole_blocks(stream, monkeypatch, at, added):
-    monkeypatch.setattr(geometry, "ROWS", 100)  # blocks of 200 rows
+    monkeypatch.setattr(nearest, "ROWS", 200)
     part = epkit.LeaderClustering(torch.zeros(24), 0.3).partial_fit(stream[:100])
     add, calls = RegionSums.add, iter(range(9))
 

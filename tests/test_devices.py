@@ -22,8 +22,9 @@ from torch import Tensor
 
 import epkit
 from epkit import controls, interventions, matching, members, plots, readouts, stats, sums
+from epkit.blocks.nearest import nearest
 from epkit.build import build, build_from
-from epkit.geometry import directions, nearest
+from epkit.geometry import directions
 from epkit.inspect.card import card_html
 from epkit.inspect.explorer import RegionExplorer
 from epkit.inspect.page import export_html

@@ -9,7 +9,8 @@ from conftest import mixture
 from skimage.filters import threshold_otsu
 
 import epkit
-from epkit import geometry, readouts
+from epkit import readouts
+from epkit.blocks import nearest
 
 N = 40
 
@@ -219,7 +220,7 @@ def test_one_exemplar_decodes_to_itself(dictionary):
 def test_blocks_of_rows_change_nothing(dictionary, x, monkeypatch):
     whole = readouts.top_k(dictionary, x, 2).to_dense(), readouts.otsu_cut(dictionary, x).to_dense()
     monkeypatch.setattr(readouts, "ROWS", 7)
-    monkeypatch.setattr(geometry, "ROWS", 7)
+    monkeypatch.setattr(nearest, "ROWS", 7)
     torch.testing.assert_close(readouts.top_k(dictionary, x, 2).to_dense(), whole[0])
     torch.testing.assert_close(readouts.otsu_cut(dictionary, x).to_dense(), whole[1])
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from epkit.benchmark.counts import Counter
+from epkit.blocks.nearest import block_rows
 from epkit.blocks.products import full_precision
 from epkit.clustering import LeaderClustering
-from epkit.geometry import block_rows
 
 SIZES = {"cuda": ((1024, 4096, 16384, 65536), (576, 2304, 3584), 65536),
          "cpu": ((256, 1024), (64, 576), 4096)}  # fmt: skip

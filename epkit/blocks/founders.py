@@ -16,9 +16,10 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
+from epkit.blocks.nearest import closest, decided_rows
 from epkit.blocks.products import full_precision, gamma
 from epkit.blocks.sizes import Sizes
-from epkit.geometry import ROWS, closest, decided_rows, pairs_distance
+from epkit.geometry import ROWS, pairs_distance
 
 
 def first_independent_set(u: Tensor, threshold: float) -> Tensor:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from epkit.blocks.founders import join_founders
+from epkit.blocks.nearest import block_rows, nearest, nearest_of_owners
 from epkit.blocks.products import is_half
 from epkit.blocks.shelf import Shelf
 from epkit.checks import as_activations
 from epkit.clustering import LeaderClustering
-from epkit.geometry import block_rows, directions, nearest, nearest_of_owners
+from epkit.geometry import directions
 from epkit.members import MemberCollector
 from epkit.sums import RegionSums
 

@@ -5,8 +5,8 @@ import torch
 from conftest import mixture
 
 import epkit
-from epkit import geometry
 from epkit.benchmark.counts import Counter
+from epkit.blocks import nearest
 from epkit.clustering import LeaderClustering, fit_together
 from epkit.geometry import directions
 from epkit.members import MemberCollector
@@ -46,7 +46,7 @@ def test_what_the_host_waits_for(far, work, waits):
 
 @pytest.mark.parametrize("precision", ["half", "single"])
 def test_clustering_asks_a_device_once_a_block(far, precision, monkeypatch):
-    monkeypatch.setattr(geometry, "ROWS", 16)  # blocks of 128 rows
+    monkeypatch.setattr(nearest, "ROWS", 32)  # blocks of 128 rows
     x = mixture(1400, 12)
     cal = epkit.calibrate(x, [0.5, 2, 4], device="cpu")
     thresholds = list(cal.thresholds.values())
@@ -65,10 +65,10 @@ def test_clustering_asks_a_device_once_a_block(far, precision, monkeypatch):
 
 
 def test_looking_up_asks_a_device_once_a_block(far, monkeypatch):
-    monkeypatch.setattr(geometry, "ROWS", 16)
+    monkeypatch.setattr(nearest, "ROWS", 32)
     x = mixture(600, 12)
     d = epkit.partition(x, [2], device=far)[2]
     u = d.directions(x.to(far))
     with Counter(far) as count:
-        geometry.nearest(u, d.exemplars)
+        nearest.nearest(u, d.exemplars)
     assert count.waits <= 5 + 5

@@ -62,14 +62,9 @@ def test_one_product_a_block_serves_all_dictionaries_of_a_layer(stream, monkeypa
         return proposed(u, v)
 
     thresholds = (0.1, 0.3, 0.6)
-    parts = dict(
-        zip(
-            [(0, p) for p in thresholds],
-            LeaderClustering.several(torch.zeros(24), thresholds, "cpu"),
-            strict=True,
-        )
-    )
-    fit_together(list(parts.values()), directions(stream[:500], torch.zeros(24)))
+    together = LeaderClustering.several(torch.zeros(24), thresholds, "cpu")
+    fit_together(together, directions(stream[:500], torch.zeros(24)))
+    parts = {(0, part.threshold): part for part in together}
     crew = PlainCrew(parts, 1)
     monkeypatch.setattr("epkit.blocks.shelf.proposed", counted)
     crew.find([500], [{0: stream[500:600]}])

@@ -11,10 +11,10 @@ import numpy as np
 from scipy import sparse
 from torch import Tensor
 
+from epkit.blocks.nearest import nearest
 from epkit.calibration import Calibration
 from epkit.controls import random_dictionary
 from epkit.dictionary import Dictionary
-from epkit.geometry import nearest
 from epkit.partition import partition
 from epkit.studies.neighbourhoods.excess import Between, share_between
 from epkit.studies.neighbourhoods.neighbours import (

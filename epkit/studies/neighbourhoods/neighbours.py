@@ -22,9 +22,10 @@ from scipy.sparse import csgraph
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from epkit.blocks.nearest import nearest
 from epkit.blocks.products import gamma
 from epkit.dictionary import Dictionary
-from epkit.geometry import distances, nearest, pair_distance
+from epkit.geometry import distances, pair_distance
 
 BLOCK = 2048
 """Rows of a distance matrix that exist at once."""

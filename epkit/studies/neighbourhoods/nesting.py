@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from epkit.blocks.nearest import nearest
 from epkit.dictionary import Dictionary
-from epkit.geometry import nearest
 from epkit.stats import Interval, bootstrap_difference
 from epkit.studies.neighbourhoods.memberships import kept_together
 

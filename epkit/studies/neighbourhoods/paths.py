@@ -12,8 +12,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from torch import Tensor
 
+from epkit.blocks.nearest import nearest
 from epkit.dictionary import Dictionary
-from epkit.geometry import nearest
 from epkit.matching import between
 from epkit.stats import Interval, bootstrap_difference, bootstrap_mean
 from epkit.studies.neighbourhoods.neighbours import shortest_path

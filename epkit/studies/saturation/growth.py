@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from epkit.blocks.founders import first_independent_set
+from epkit.blocks.nearest import DECIDED, block_rows, closest, nearest
 from epkit.blocks.products import full_precision, gamma
 from epkit.calibration import Calibration
 from epkit.clustering import LeaderClustering
 from epkit.dictionary import Dictionary
-from epkit.geometry import DECIDED, block_rows, closest, nearest
 from epkit.stats import Interval, poisson_interval
 
 TOLERANCE = 0.1

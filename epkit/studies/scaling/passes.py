@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from epkit.blocks.founders import independent_set
+from epkit.blocks.nearest import COLUMNS, block_rows
 from epkit.blocks.products import full_precision, gamma
 from epkit.blocks.sizes import Sizes
 from epkit.calibration import Calibration
 from epkit.checks import as_activations
 from epkit.clustering import LeaderClustering
-from epkit.geometry import COLUMNS, block_rows, directions, pairs_distance
+from epkit.geometry import directions, pairs_distance
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epkit.blocks.nearest import nearest
 from epkit.calibration import check_threshold
 from epkit.checks import Arrays
 from epkit.dictionary import Dictionary, RegionSums
-from epkit.geometry import ROWS, distances, full_precision, nearest, pair_distance
+from epkit.geometry import ROWS, distances, full_precision, pair_distance
 
 
 def reanchor(dictionary: Dictionary, x: Arrays) -> Dictionary:

@@ -14,7 +14,7 @@ from conftest import mixture
 from tiny_models import tiny_llama
 
 import epkit
-from epkit.geometry import nearest
+from epkit.blocks.nearest import nearest
 from epkit.studies.neighbourhoods import (
     betweenness,
     excess,

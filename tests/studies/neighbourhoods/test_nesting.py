@@ -6,7 +6,7 @@ import torch
 from conftest import mixture
 
 import epkit
-from epkit.geometry import nearest
+from epkit.blocks.nearest import nearest
 from epkit.studies.neighbourhoods.memberships import kept_together
 from epkit.studies.neighbourhoods.nesting import (
     difference_over_documents,

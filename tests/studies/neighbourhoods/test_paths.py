@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import epkit
-from epkit.geometry import nearest
+from epkit.blocks.nearest import nearest
 from epkit.matching import between
 from epkit.studies.neighbourhoods.neighbours import made_up_like, neighbour_graph, shortest_path
 from epkit.studies.neighbourhoods.paths import compare_paths, path_facts, route, step_cosines

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from epkit import LeaderClustering, build_from, calibrate
-from epkit.geometry import directions, nearest
+from epkit.blocks.nearest import nearest
+from epkit.geometry import directions
 from epkit.studies.saturation.growth import (
     doubling_reached,
     founding_rows,
